@@ -1,0 +1,74 @@
+use std::borrow::BorrowMut;
+
+use pgq_core::{ConsumerInfo, Created, Result, TickId};
+use tokio_postgres::Client;
+
+use crate::{Batch, Consumer, NextEvents};
+
+/// A [`Consumer`] with the connection that it works on: the same methods, without the argument.
+///
+/// ```no_run
+/// use futures::TryStreamExt;
+/// use pgq_async::Consumer;
+///
+/// # async fn example(db: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut consumer = Consumer::new("orders", "billing").attach(db);
+/// consumer.register().await?;
+/// let mut events = consumer.next_events();
+/// while let Some(event) = events.try_next().await? {
+///     println!("{:?}", event.data);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Attached<C> {
+    consumer: Consumer,
+    client: C,
+}
+
+impl<C: BorrowMut<Client>> Attached<C> {
+    pub(crate) fn new(consumer: Consumer, client: C) -> Self {
+        Self { consumer, client }
+    }
+
+    /// Like [`Consumer::register`].
+    pub async fn register(&mut self) -> Result<Created> {
+        self.consumer.register(self.client.borrow()).await
+    }
+
+    /// Like [`Consumer::register_at`].
+    pub async fn register_at(&mut self, tick: TickId) -> Result<Created> {
+        self.consumer.register_at(self.client.borrow(), tick).await
+    }
+
+    /// Like [`Consumer::unregister`].
+    pub async fn unregister(&mut self) -> Result<u32> {
+        self.consumer.unregister(self.client.borrow()).await
+    }
+
+    /// Like [`Consumer::info`].
+    pub async fn info(&mut self) -> Result<Option<ConsumerInfo>> {
+        self.consumer.info(self.client.borrow()).await
+    }
+
+    /// Like [`Consumer::next_batch`].
+    pub async fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        self.consumer.next_batch(self.client.borrow_mut()).await
+    }
+
+    /// Like [`Consumer::next_events`].
+    pub fn next_events(&mut self) -> NextEvents<'_> {
+        self.consumer.next_events(self.client.borrow_mut())
+    }
+
+    /// The connection, for other work between batches.
+    pub fn client(&mut self) -> &mut Client {
+        self.client.borrow_mut()
+    }
+
+    /// Gives back the connection.
+    pub fn detach(self) -> C {
+        self.client
+    }
+}

@@ -1,0 +1,208 @@
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use pgq_core::batch::OpenBatch;
+use pgq_core::{Error, Event, NextBatch, Result, event};
+use tokio_postgres::{Client, RowStream, Transaction};
+
+use crate::{ClientExt, Consumer, Events, LoadedBatch};
+
+/// An open batch and the transaction that it is worked on in.
+///
+/// What you write through [`transaction`](Self::transaction), the retries and the finish commit together, so each event takes
+/// effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
+///
+/// ```no_run
+/// # async fn example(mut db: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # let consumer = pgq_async::Consumer::new("orders", "billing");
+/// while let Some(mut batch) = consumer.next_batch(&mut db).await? {
+///     while let Some(event) = batch.next_event().await? {
+///         batch.transaction().execute("INSERT INTO seen (id) VALUES ($1)", &[&event.id.0]).await?;
+///     }
+///     batch.finish().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a batch that is dropped comes again"]
+pub struct Batch<'c> {
+    transaction: Transaction<'c>,
+    open: OpenBatch,
+    ahead: Option<Ahead>,
+}
+
+/// A chunk that was asked for, and what came of it so far.
+struct Ahead {
+    rows: Pin<Box<RowStream>>,
+    events: Vec<Event>,
+}
+
+impl<'c> Batch<'c> {
+    pub(crate) async fn next(client: &'c mut Client, consumer: &Consumer) -> Result<Option<Self>> {
+        let Some(found) = client.call(consumer.next_call()).await? else { return Ok(None) };
+        let transaction = client.transaction().await?;
+        let mut batch = Self { transaction, open: consumer.open(found), ahead: None };
+        Ok(batch.pass_empty(consumer).await?.then_some(batch))
+    }
+
+    /// Commits the finished batch and opens the next one; `false` where there is none.
+    ///
+    /// The transaction is ended and begun anew by hand: a `Transaction` can neither outlive its client's borrow nor give it back.
+    pub(crate) async fn advance(&mut self, consumer: &Consumer) -> Result<bool> {
+        Ok(self.finish_and_open(consumer).await? && self.pass_empty(consumer).await?)
+    }
+
+    async fn pass_empty(&mut self, consumer: &Consumer) -> Result<bool> {
+        self.fill().await?;
+        while self.open.is_empty() {
+            if !self.finish_and_open(consumer).await? {
+                return Ok(false);
+            }
+            self.fill().await?;
+        }
+        Ok(true)
+    }
+
+    async fn finish_and_open(&mut self, consumer: &Consumer) -> Result<bool> {
+        self.complete().await?;
+        self.transaction.batch_execute("COMMIT").await?;
+        let found = self.transaction.call(consumer.next_call()).await?;
+        self.transaction.batch_execute("BEGIN").await?;
+        let Some(found) = found else { return Ok(false) };
+        self.open = consumer.open(found);
+        Ok(true)
+    }
+
+    /// The next event; `None` at the end of the batch. A round trip for each chunk.
+    ///
+    /// # Errors
+    /// [`Error::EventTimestamp`]; the connection's; [`Error::ReadInterrupted`] if a future of this or of [`events`](Self::events)
+    /// was dropped while a chunk was on its way. Drop the batch then: it comes again.
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
+        self.fill().await?;
+        Ok(self.open.pop())
+    }
+
+    /// Streams the rest of the events, for a loop that does not write through the batch. Asks for the next chunk while the loop
+    /// works on this one.
+    pub fn events(&mut self) -> Events<'_> {
+        Events::new(self)
+    }
+
+    /// The transaction that the finish will be part of. Commit and rollback are the batch's business.
+    ///
+    /// Gives up a chunk that an unfinished [`events`](Self::events) asked for in advance: the rest of the batch cannot be read then.
+    pub fn transaction(&mut self) -> &mut Transaction<'c> {
+        // Undelivered rows would stand before the answer to the caller's statement for ever.
+        self.ahead = None;
+        &mut self.transaction
+    }
+
+    /// Has the event delivered again to this consumer, `after` that time, rounded up to whole seconds. Takes effect with
+    /// [`finish`](Self::finish), together with the other retries.
+    pub fn retry(&mut self, event: &Event, after: Duration) {
+        self.open.retry(event, after);
+    }
+
+    /// The batch and the ticks that it lies between.
+    pub fn info(&self) -> &NextBatch {
+        self.open.info()
+    }
+
+    /// Reads all events into memory and ends the transaction, for work that takes long or touches nothing in this database.
+    ///
+    /// The batch stays open on the server. Until [`LoadedBatch::finish`] it comes again when the process dies: at least once.
+    ///
+    /// # Errors
+    /// Like [`next_event`](Self::next_event).
+    pub async fn load(mut self) -> Result<LoadedBatch> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next_ahead().await? {
+            events.push(event);
+        }
+        self.transaction.commit().await?;
+        Ok(LoadedBatch::new(self.open, events))
+    }
+
+    /// Queues the retries, moves the consumer past the batch and commits: two round trips, and one or two for retries.
+    ///
+    /// # Errors
+    /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
+    /// Everything is rolled back then, and after any other error, unless the connection broke during the commit.
+    pub async fn finish(mut self) -> Result<()> {
+        self.fill().await?;
+        self.open.check_read()?;
+        self.finish_unread().await
+    }
+
+    /// Like [`finish`](Self::finish), though there may be events that were not read: they are given up.
+    ///
+    /// # Errors
+    /// Like [`finish`](Self::finish), but for [`Error::BatchUnread`].
+    pub async fn finish_unread(mut self) -> Result<()> {
+        self.complete().await?;
+        self.transaction.commit().await.map_err(Error::from)
+    }
+
+    /// Like [`next_event`](Self::next_event), but asks for the next chunk as soon as this one is there. Only for callers that
+    /// cannot use the transaction meanwhile.
+    pub(crate) async fn next_ahead(&mut self) -> Result<Option<Event>> {
+        if self.open.wants_chunk() {
+            self.fill().await?;
+            self.ask_ahead().await?;
+        }
+        Ok(self.open.pop())
+    }
+
+    /// The next event of those that are here.
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.open.pop()
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        while self.open.wants_chunk() {
+            let chunk = match &mut self.ahead {
+                Some(ahead) => ahead.receive().await?,
+                None => match self.open.fetch()? {
+                    Some(fetch) => self.transaction.call(fetch).await?,
+                    None => break,
+                },
+            };
+            self.ahead = None;
+            self.open.received(chunk);
+        }
+        Ok(())
+    }
+
+    async fn ask_ahead(&mut self) -> Result<()> {
+        let Some(mut fetch) = self.open.fetch()? else { return Ok(()) };
+        let (sql, params) = fetch.request()?;
+        let rows = self.transaction.query_typed_raw(sql, params).await.map_err(|error| fetch.error(error))?;
+        self.ahead = Some(Ahead { rows: Box::pin(rows), events: Vec::new() });
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> Result<()> {
+        self.ahead = None;
+        complete(&self.transaction, &self.open).await
+    }
+}
+
+impl Ahead {
+    async fn receive(&mut self) -> Result<Vec<Event>> {
+        while let Some(row) = self.rows.try_next().await? {
+            self.events.push(Event::try_from(&row)?);
+        }
+        Ok(std::mem::take(&mut self.events))
+    }
+}
+
+/// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
+pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    let raw = open.wants_raw_retries() && transaction.call(event::may_retry_raw()).await?;
+    if let Some(retries) = open.retries(raw)? {
+        transaction.call(retries).await?;
+    }
+    open.finished(transaction.call(open.finish()).await?)
+}

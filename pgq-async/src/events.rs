@@ -1,0 +1,126 @@
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use pgq_core::{Error, Event, Result};
+use tokio_postgres::Client;
+
+use crate::{Batch, Consumer};
+
+/// Streams the events of one batch. Comes from [`Batch::events`].
+///
+/// Ends after an error. Dropping it early loses nothing: the batch goes on where it stopped, or comes again.
+#[must_use]
+pub struct Events<'b>(BoxStream<'b, Result<Event>>);
+
+impl<'b> Events<'b> {
+    pub(crate) fn new<'c>(batch: &'b mut Batch<'c>) -> Self {
+        let next = async |batch: &'b mut Batch<'c>| Ok(batch.next_ahead().await?.map(|event| (event, batch)));
+        Self(stream::try_unfold(batch, next).boxed())
+    }
+}
+
+impl Stream for Events<'_> {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+/// Streams the events of all batches that are there. Comes from [`Consumer::next_events`].
+///
+/// Finishes a batch when it moves past its last event. Dropping it early rolls back and leaves the batch open: it comes again,
+/// whole. Dropping a future of `next` or `try_next` loses nothing: the stream goes on where it was.
+#[must_use]
+pub struct NextEvents<'c> {
+    consumer: Consumer,
+    state: State<'c>,
+}
+
+enum State<'c> {
+    Start(&'c mut Client),
+    Open(Box<Batch<'c>>),
+    Busy(BoxFuture<'c, Result<Next<'c>>>),
+    End,
+}
+
+/// The next event and the batch that it is of, if there is one.
+type Next<'c> = Option<(Event, Box<Batch<'c>>)>;
+
+impl<'c> NextEvents<'c> {
+    pub(crate) fn new(consumer: Consumer, client: &'c mut Client) -> Self {
+        Self { consumer, state: State::Start(client) }
+    }
+
+    /// Like [`Batch::retry`], for an event since the last batch began.
+    ///
+    /// # Errors
+    /// [`Error::RetryTooLate`] when the next event was asked for already, or the stream has ended.
+    pub fn retry(&mut self, event: &Event, after: Duration) -> Result<()> {
+        let State::Open(batch) = &mut self.state else {
+            return Err(Error::RetryTooLate { event: event.id });
+        };
+        batch.retry(event, after);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        match &mut self.state {
+            State::Open(batch) => batch.pop(),
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self) -> Option<BoxFuture<'c, Result<Next<'c>>>> {
+        let consumer = self.consumer.clone();
+        match mem::replace(&mut self.state, State::End) {
+            State::Start(client) => Some(begin(consumer, client).boxed()),
+            State::Open(batch) => Some(go_on(consumer, batch).boxed()),
+            State::Busy(next) => Some(next),
+            State::End => None,
+        }
+    }
+}
+
+impl Stream for NextEvents<'_> {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(event) = self.pop() {
+            return Poll::Ready(Some(Ok(event)));
+        }
+        let Some(mut next) = self.ask() else { return Poll::Ready(None) };
+        let Poll::Ready(next) = next.poll_unpin(cx) else {
+            self.state = State::Busy(next);
+            return Poll::Pending;
+        };
+        Poll::Ready(next.transpose().map(|next| {
+            let (event, batch) = next?;
+            self.state = State::Open(batch);
+            Ok(event)
+        }))
+    }
+}
+
+async fn begin<'c>(consumer: Consumer, client: &'c mut Client) -> Result<Next<'c>> {
+    match Batch::next(client, &consumer).await? {
+        Some(batch) => go_on(consumer, Box::new(batch)).await,
+        None => Ok(None),
+    }
+}
+
+async fn go_on<'c>(consumer: Consumer, mut batch: Box<Batch<'c>>) -> Result<Next<'c>> {
+    loop {
+        if let Some(event) = batch.next_ahead().await? {
+            return Ok(Some((event, batch)));
+        }
+        if !batch.advance(&consumer).await? {
+            return Ok(None);
+        }
+    }
+}

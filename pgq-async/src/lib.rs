@@ -1,0 +1,64 @@
+//! PgQ for programs on the asynchronous driver [`tokio_postgres`].
+//!
+//! - [`Queue`] produces and administers, [`Consumer`] consumes, [`Batch`] is what it consumes.
+//! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
+//!
+//! Whatever produces or administers takes `&impl GenericClient`: a client, a transaction, or a pooled client by `&**pooled`. It then
+//! belongs to the transaction that it was given. Consuming takes `&mut Client`, because a batch is opened in one transaction and
+//! worked on in another.
+//!
+//! ```no_run
+//! use futures::TryStreamExt;
+//! use pgq_async::{Consumer, Queue};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut db, connection) = tokio_postgres::connect("host=/run/postgresql dbname=shop", tokio_postgres::NoTls).await?;
+//! tokio::spawn(connection);
+//! let orders = Queue::new("orders");
+//! orders.create(&db).await?;
+//! Consumer::new("orders", "billing").register(&db).await?;
+//!
+//! let transaction = db.transaction().await?;
+//! transaction.execute("UPDATE account SET balance = balance - 1990 WHERE id = 7", &[]).await?;
+//! orders.insert_event(&transaction, "order.paid", r#"{"order":7,"cents":1990}"#).await?;
+//! transaction.commit().await?;
+//!
+//! let consumer = Consumer::new("orders", "billing");
+//! let mut events = consumer.next_events(&mut db);
+//! while let Some(event) = events.try_next().await? {
+//!     println!("{:?}", event.data);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Dropped futures
+//!
+//! A future that is dropped has lost nothing: a batch that was not finished comes again. But the driver goes on with a statement
+//! that was sent, and a `COMMIT` is one. So after a time-out around a call, throw the connection away.
+//!
+//! # Pools
+//!
+//! A client of `deadpool_postgres` or `bb8_postgres` works as it is: `queue.insert_event(&**pool.get().await?, "type", "data")` for
+//! deadpool, `&*pool.get().await?` for bb8, and `consumer.next_events(&mut pool.get().await?)` for both.
+
+mod attached;
+mod batch;
+mod client_ext;
+mod consumer;
+mod events;
+mod loaded_batch;
+mod queue;
+mod trigger;
+
+pub use attached::Attached;
+pub use batch::Batch;
+pub use client_ext::ClientExt;
+pub use consumer::Consumer;
+pub use events::{Events, NextEvents};
+pub use loaded_batch::LoadedBatch;
+pub use queue::Queue;
+pub use trigger::TriggerExt;
+
+pub use futures;
+pub use pgq_core;
+pub use tokio_postgres;

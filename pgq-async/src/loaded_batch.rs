@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use pgq_core::batch::OpenBatch;
+use pgq_core::{Event, NextBatch, Result};
+use tokio_postgres::Client;
+
+use crate::batch::complete;
+
+/// The events of a batch that is open on the server, without a transaction. Comes from [`Batch::load`](crate::Batch::load).
+///
+/// Dropping it leaves the batch open: it comes again.
+#[must_use = "a batch that is dropped comes again"]
+#[derive(Debug)]
+pub struct LoadedBatch {
+    open: OpenBatch,
+    events: Vec<Event>,
+}
+
+impl LoadedBatch {
+    pub(crate) fn new(open: OpenBatch, events: Vec<Event>) -> Self {
+        Self { open, events }
+    }
+
+    /// The events.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The batch and the ticks that it lies between.
+    pub fn info(&self) -> &NextBatch {
+        self.open.info()
+    }
+
+    /// Like [`Batch::retry`](crate::Batch::retry).
+    pub fn retry(&mut self, event: &Event, after: Duration) {
+        self.open.retry(event, after);
+    }
+
+    /// Queues the retries and moves the consumer past the batch, in a transaction of its own: three round trips, and one or two
+    /// for retries.
+    ///
+    /// # Errors
+    /// [`Error::BatchLost`](pgq_core::Error::BatchLost) if somebody took the batch meanwhile: what you did for it will be done again.
+    pub async fn finish(self, client: &mut Client) -> Result<()> {
+        let transaction = client.transaction().await?;
+        complete(&transaction, &self.open).await?;
+        Ok(transaction.commit().await?)
+    }
+}

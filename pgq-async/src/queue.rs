@@ -1,0 +1,123 @@
+use std::pin::pin;
+
+use pgq_core::{
+    ConsumerInfo, Created, EventId, NewEvent, QueueConfig, QueueInfo, Result, consumer, event, queue,
+};
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::{GenericClient, Transaction};
+
+use crate::ClientExt;
+
+/// A queue, by its name. Produces into it and administers it.
+///
+/// Names are case-sensitive and not trimmed; any text is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queue {
+    name: String,
+}
+
+impl Queue {
+    /// Names a queue; does not look whether it exists.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// The name of the queue.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates the queue if it does not exist. One round trip; see [`queue::create`].
+    pub async fn create(&self, client: &impl GenericClient) -> Result<Created> {
+        client.call(queue::create(&self.name)).await
+    }
+
+    /// Drops the queue and its events; fails while it has consumers. One round trip; see [`queue::drop`].
+    pub async fn drop(&self, client: &impl GenericClient) -> Result<()> {
+        client.call(queue::drop(&self.name)).await
+    }
+
+    /// Drops the queue, its events and its consumers. One round trip; see [`queue::drop_with_consumers`].
+    pub async fn drop_with_consumers(&self, client: &impl GenericClient) -> Result<()> {
+        client.call(queue::drop_with_consumers(&self.name)).await
+    }
+
+    /// Changes the parameters that are set in `config`, in one transaction (a savepoint inside one of yours).
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) before anything is sent; those of [`queue::set_config`].
+    pub async fn set_config(&self, client: &mut impl GenericClient, config: &QueueConfig) -> Result<()> {
+        let settings = config.settings()?;
+        let transaction = client.transaction().await?;
+        for (parameter, value) in settings {
+            transaction.call(queue::set_config(&self.name, parameter, value)).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Looks at the queue; `None` where it does not exist. One round trip; see [`queue::info`].
+    pub async fn info(&self, client: &impl GenericClient) -> Result<Option<QueueInfo>> {
+        client.call(queue::info(&self.name)).await
+    }
+
+    /// Looks at the queue's consumers. One round trip; see [`consumer::info_queue`].
+    pub async fn consumers(&self, client: &impl GenericClient) -> Result<Vec<ConsumerInfo>> {
+        client.call(consumer::info_queue(&self.name)).await
+    }
+
+    /// Inserts an event of type and data. One round trip; see [`event::insert`].
+    pub async fn insert_event(
+        &self,
+        client: &impl GenericClient,
+        event_type: &str,
+        data: &str,
+    ) -> Result<EventId> {
+        client.call(event::insert(&self.name, event_type, data)).await
+    }
+
+    /// Inserts an event with extras or NULLs. One round trip; see [`event::insert_extras`].
+    pub async fn insert(&self, client: &impl GenericClient, event: &NewEvent<'_>) -> Result<EventId> {
+        client.call(event::insert_extras(&self.name, event)).await
+    }
+
+    /// Inserts many events, with the rights of a plain `pgq_writer`, and tells how many. A statement and a round trip for each
+    /// 1,000 events or 1 MiB; no more than that is in memory. All of them in one transaction (a savepoint inside one of yours):
+    /// either all are inserted or none.
+    ///
+    /// # Errors
+    /// Those of [`event::insert_many`].
+    pub async fn insert_events<'a>(
+        &self,
+        client: &mut impl GenericClient,
+        events: impl IntoIterator<Item = NewEvent<'a>>,
+    ) -> Result<u64> {
+        let mut inserted = 0;
+        let transaction = client.transaction().await?;
+        for chunk in event::chunks(events) {
+            inserted += transaction.call(event::insert_many(&self.name, &chunk)).await?.len() as u64;
+        }
+        transaction.commit().await?;
+        Ok(inserted)
+    }
+
+    /// Inserts many events by one binary `COPY` into the queue's current event table, and tells how many: several times as fast as
+    /// [`insert_events`](Self::insert_events), with one event in memory at a time. Three round trips.
+    ///
+    /// Takes the rights of `pgq_admin`. Passes by the queue's limit of events per transaction.
+    ///
+    /// # Errors
+    /// Those of [`event::current_table`] and [`event::insert`].
+    pub async fn copy_events<'a>(
+        &self,
+        transaction: &Transaction<'_>,
+        events: impl IntoIterator<Item = NewEvent<'a>>,
+    ) -> Result<u64> {
+        let copy = transaction.call(event::copy(&self.name)).await?;
+        let sink = transaction.copy_in(copy.sql()).await.map_err(|error| copy.error(error))?;
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, copy.types()));
+        for event in events {
+            writer.as_mut().write(&copy.row(&event)?).await.map_err(|error| copy.error(error))?;
+        }
+        writer.finish().await.map_err(|error| copy.error(error))
+    }
+}

@@ -1,0 +1,194 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::{ChunkSize, Filter, Finish, NextBatch, Pace};
+use crate::{Call, Error, Event, EventId, Result, batch, event};
+
+/// Which batches a consumer wants, and how it reads them.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Reading {
+    /// How large and old a batch should be.
+    pub pace: Pace,
+    /// Which events are handed over; the others count as done.
+    pub filter: Filter,
+    /// How much is asked for at once.
+    pub chunk: ChunkSize,
+}
+
+/// A batch that a consumer is reading: what is to be asked of the server next, and what came. The drivers are built on it; it does
+/// no I/O itself.
+#[derive(Debug)]
+pub struct OpenBatch {
+    queue: String,
+    consumer: String,
+    batch: NextBatch,
+    reading: Reading,
+    cursor: String,
+    limit: u32,
+    buffer: VecDeque<Event>,
+    received: usize,
+    last_id: Option<EventId>,
+    twice: BTreeSet<EventId>,
+    retries: BTreeMap<EventId, i32>,
+    state: State,
+    in_flight: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unopened,
+    More,
+    End,
+}
+
+impl OpenBatch {
+    /// A batch that [`batch::next_custom`] opened and nothing was read of.
+    pub fn new(queue: &str, consumer: &str, batch: NextBatch, reading: Reading) -> Self {
+        let cursor = format!("pgq_batch_{}", batch.id);
+        Self {
+            queue: queue.to_owned(),
+            consumer: consumer.to_owned(),
+            batch,
+            limit: reading.chunk.first(),
+            reading,
+            cursor,
+            buffer: VecDeque::new(),
+            received: 0,
+            last_id: None,
+            twice: BTreeSet::new(),
+            retries: BTreeMap::new(),
+            state: State::Unopened,
+            in_flight: false,
+        }
+    }
+
+    /// The batch and the ticks that it lies between.
+    pub fn info(&self) -> &NextBatch {
+        &self.batch
+    }
+
+    /// The next chunk to ask for; `None` at the end of the batch. What the server answers goes to [`received`](Self::received).
+    ///
+    /// # Errors
+    /// [`Error::ReadInterrupted`] if the last chunk that was asked for was never received.
+    pub fn fetch(&mut self) -> Result<Option<Call<'_, Vec<Event>>>> {
+        if self.in_flight {
+            return Err(Error::ReadInterrupted { batch: self.batch.id });
+        }
+        self.in_flight = self.state != State::End;
+        match self.state {
+            State::Unopened => {
+                Ok(Some(batch::cursor(self.batch.id, &self.cursor, self.limit, &self.reading.filter)))
+            }
+            State::More => Ok(Some(batch::fetch(self.batch.id, &self.cursor, self.limit))),
+            State::End => Ok(None),
+        }
+    }
+
+    /// Takes in the chunk that [`fetch`](Self::fetch) asked for.
+    pub fn received(&mut self, chunk: Vec<Event>) {
+        let at_end = chunk.len() < self.limit as usize;
+        let bytes = chunk.iter().map(Event::size).sum();
+        self.in_flight = false;
+        self.state = if at_end { State::End } else { State::More };
+        self.limit = self.reading.chunk.after(self.limit, chunk.len(), bytes);
+        self.received += chunk.len();
+        for event in &chunk {
+            if self.last_id.replace(event.id) == Some(event.id) {
+                self.twice.insert(event.id);
+            }
+        }
+        self.buffer.extend(chunk);
+    }
+
+    /// The next event of those that were received.
+    pub fn pop(&mut self) -> Option<Event> {
+        self.buffer.pop_front()
+    }
+
+    /// Whether all that was received is popped, and there may be more.
+    pub fn wants_chunk(&self) -> bool {
+        self.buffer.is_empty() && self.state != State::End
+    }
+
+    /// Whether the batch turned out to have no event that passes the filter.
+    pub fn is_empty(&self) -> bool {
+        self.state == State::End && self.received == 0
+    }
+
+    /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts.
+    pub fn retry(&mut self, event: &Event, after: Duration) {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        self.retries.insert(event.id, i32::try_from(seconds).unwrap_or(i32::MAX));
+    }
+
+    /// Checks that the batch was read to its end.
+    ///
+    /// # Errors
+    /// [`Error::BatchUnread`]
+    pub fn check_read(&self) -> Result<()> {
+        match self.state {
+            State::End if self.buffer.is_empty() => Ok(()),
+            _ => Err(Error::BatchUnread { batch: self.batch.id }),
+        }
+    }
+
+    /// Whether the retries would be done better with the rights of `pgq_admin`: ask [`event::may_retry_raw`].
+    pub fn wants_raw_retries(&self) -> bool {
+        !self.retries_all()
+            && (self.retries.len() > 1 || self.retries.keys().any(|id| self.twice.contains(id)))
+    }
+
+    /// The statement that queues the noted retries, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for an event that is in the batch twice (after a rewind), which only `pgq_admin` can have retried.
+    pub fn retries(&self, raw: bool) -> Result<Option<Call<'_, u64>>> {
+        let retries: Vec<_> = self.retries.iter().map(|(&event, &seconds)| (event, seconds)).collect();
+        let Some(&(_, seconds)) = retries.first() else { return Ok(None) };
+        if self.retries_all() {
+            return Ok(Some(batch::retry(self.batch.id, seconds)));
+        }
+        if raw {
+            return Ok(Some(event::retry_many_raw(&self.queue, &self.consumer, self.batch.id, &retries)));
+        }
+        match retries.iter().find(|(event, _)| self.twice.contains(event)) {
+            Some((event, _)) => Err(Error::InvalidValue {
+                name: "retry of event",
+                value: event.to_string(),
+                reason: "it is in the batch twice, and only pgq_admin can have such an event retried",
+            }),
+            None => Ok(Some(event::retry_many(self.batch.id, &retries))),
+        }
+    }
+
+    /// The statement that finishes the batch; its answer goes to [`finished`](Self::finished).
+    pub fn finish(&self) -> Call<'static, Finish> {
+        batch::finish(self.batch.id)
+    }
+
+    /// Checks that the batch was still ours when it was finished.
+    ///
+    /// # Errors
+    /// [`Error::BatchLost`]: the transaction must be rolled back.
+    pub fn finished(&self, finish: Finish) -> Result<()> {
+        match finish {
+            Finish::Done => Ok(()),
+            Finish::NotOpen => Err(Error::BatchLost {
+                queue: self.queue.clone(),
+                consumer: self.consumer.clone(),
+                batch: self.batch.id,
+            }),
+        }
+    }
+
+    fn retries_all(&self) -> bool {
+        let mut seconds = self.retries.values();
+        let first = seconds.next();
+        self.state == State::End
+            && self.reading.filter == Filter::default()
+            && self.retries.len() == self.received
+            && seconds.all(|second| Some(second) == first)
+    }
+}

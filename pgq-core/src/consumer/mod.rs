@@ -1,0 +1,89 @@
+//! Consumers: register, unregister, look at.
+
+mod info;
+
+use tokio_postgres::Row;
+
+pub use self::info::ConsumerInfo;
+use crate::answer::Columns;
+use crate::call::Answer;
+use crate::queue::{Created, created};
+use crate::subject::Subject;
+use crate::{Call, Result, Role, TickId};
+
+/// Registers a consumer at the newest tick; leaves one that is registered as it is. Wraps `pgq.register_consumer(text, text)`.
+///
+/// The first batch begins at that tick, so it may hold events from before the registration. An advisory lock of ours makes two
+/// processes that register the same new name take turns.
+///
+/// # Errors
+/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::NoTicks`](crate::Error::NoTicks),
+/// [`Error::CreatedMeanwhile`](crate::Error::CreatedMeanwhile) if a program without that lock registered the name meanwhile.
+pub fn register<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, Created> {
+    const SQL: &str = "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($2, 7365))) \
+         SELECT pgq.register_consumer($1, $2) FROM turn";
+    Call::new("pgq.register_consumer", Role::Reader, SQL, created)
+        .about(Subject::consumer(queue, consumer))
+        .bind(queue)
+        .bind(consumer)
+}
+
+/// Registers a consumer at a tick, or moves one that is registered there. Wraps `pgq.register_consumer_at(text, text, bigint)`.
+///
+/// Moving gives up the open batch: its id becomes invalid, and what was skipped or repeated by the move is the caller's choice.
+///
+/// # Errors
+/// Like [`register`]; [`Error::TickNotFound`](crate::Error::TickNotFound) if the tick is not there (any more).
+pub fn register_at<'a>(queue: &'a str, consumer: &'a str, tick: TickId) -> Call<'a, Created> {
+    const SQL: &str = "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($2, 7365))) \
+         SELECT pgq.register_consumer_at($1, $2, $3) FROM turn";
+    Call::new("pgq.register_consumer_at", Role::Reader, SQL, created)
+        .about(Subject { tick: Some(tick), ..Subject::consumer(queue, consumer) })
+        .bind(queue)
+        .bind(consumer)
+        .bind(tick.0)
+}
+
+/// Unregisters a consumer with its open batch and what waits for its retry, and tells how many registrations that removed: 0
+/// where there was none. Wraps `pgq.unregister_consumer(text, text)`.
+pub fn unregister<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, u32> {
+    let removed = |answer: Answer<'_>| answer.value::<i32>().map(i32::unsigned_abs);
+    Call::new("pgq.unregister_consumer", Role::Reader, "SELECT pgq.unregister_consumer($1, $2)", removed)
+        .about(Subject::consumer(queue, consumer))
+        .bind(queue)
+        .bind(consumer)
+}
+
+/// Looks at one consumer; `None` where it is not registered. Wraps `pgq.get_consumer_info(text, text)`.
+pub fn info<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, Option<ConsumerInfo>> {
+    consumer_info(Some(queue), Some(consumer), |answer| Ok(infos(answer)?.pop()))
+}
+
+/// Looks at the consumers of a queue, ordered by name. Wraps `pgq.get_consumer_info(text)`.
+pub fn info_queue(queue: &str) -> Call<'_, Vec<ConsumerInfo>> {
+    consumer_info(Some(queue), None, infos)
+}
+
+/// Looks at all consumers, ordered by queue and name. Wraps `pgq.get_consumer_info()`.
+pub fn info_all() -> Call<'static, Vec<ConsumerInfo>> {
+    consumer_info(None, None, infos)
+}
+
+fn consumer_info<'a, T>(
+    queue: Option<&'a str>,
+    consumer: Option<&'a str>,
+    decode: fn(Answer<'_>) -> Result<T>,
+) -> Call<'a, T> {
+    const SQL: &str = "SELECT queue_name, consumer_name, extract(epoch FROM lag)::float8, \
+         extract(epoch FROM last_seen)::float8, last_tick, current_batch, next_tick, pending_events \
+         FROM pgq.get_consumer_info($1, $2)";
+    Call::new("pgq.get_consumer_info", Role::Public, SQL, decode)
+        .about(Subject { queue, consumer, ..Subject::default() })
+        .bind(queue)
+        .bind(consumer)
+}
+
+fn infos(answer: Answer<'_>) -> Result<Vec<ConsumerInfo>> {
+    let decode = |row: &Row| ConsumerInfo::decode(Columns::of(row, answer.function));
+    answer.rows.iter().map(decode).collect()
+}

@@ -1,0 +1,485 @@
+use std::fmt::Display;
+
+use serde::de::{Expected, Unexpected};
+use tokio_postgres::error::SqlState;
+
+use crate::{BatchId, DatabaseError, EventId, Role, TickId};
+
+/// What can go wrong, in all crates of the workspace.
+///
+/// One type, because errors travel: a consumer loop meets the errors of the connection, of PgQ and of decoding, and hands them on
+/// with one `?`. Ask the predicates first: [`is_connection`](Self::is_connection) (connect again),
+/// [`is_transient`](Self::is_transient) (the same work may succeed when it is tried again), [`sqlstate`](Self::sqlstate). `Display`
+/// says what is wrong, on what, and what to do; the cause is in `source()` and not repeated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The queue is not in this database.
+    #[error(
+        "queue {queue:?} does not exist: create it with `Queue::create` or `SELECT pgq.create_queue(...)`"
+    )]
+    #[non_exhaustive]
+    QueueNotFound {
+        /// The queue that was asked for.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The queue still has consumers, and it was not to be dropped with them.
+    #[error(
+        "queue {queue:?} still has consumers: unregister them, or drop it with `Queue::drop_with_consumers`"
+    )]
+    #[non_exhaustive]
+    QueueHasConsumers {
+        /// The queue that was to be dropped.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// Somebody created the same queue, or registered the same consumer, at the same moment. Try again: it exists by then.
+    #[error("somebody else created the queue or registered the consumer at the same moment: try again")]
+    #[non_exhaustive]
+    CreatedMeanwhile {
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The consumer is not registered on the queue.
+    #[error(
+        "consumer {consumer:?} is not registered on queue {queue:?}: register it with `Consumer::register`"
+    )]
+    #[non_exhaustive]
+    NotSubscribed {
+        /// The queue.
+        queue: String,
+        /// The consumer that is not on it.
+        consumer: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The consumer's position is gone: its tick was removed, or a wrong finish function destroyed it.
+    #[error(
+        "consumer {consumer:?} has no valid position on queue {queue:?}: give it one with `Consumer::register_at`"
+    )]
+    #[non_exhaustive]
+    PositionLost {
+        /// The queue.
+        queue: String,
+        /// The consumer whose position is gone.
+        consumer: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The queue has no tick yet, so a consumer has nowhere to start.
+    #[error("queue {queue:?} has no ticks yet: run a ticker on this database")]
+    #[non_exhaustive]
+    NoTicks {
+        /// The queue without ticks.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The tick to start from is not there (any more).
+    #[error("tick {tick} of queue {queue:?} does not exist: ticks are kept for about two rotation periods")]
+    #[non_exhaustive]
+    TickNotFound {
+        /// The queue.
+        queue: String,
+        /// The tick that was asked for.
+        tick: TickId,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// No open batch has this id: it was finished, or somebody else took its place.
+    #[error("batch {batch} is not open: it was finished, or given up for another one")]
+    #[non_exhaustive]
+    BatchNotFound {
+        /// The batch that was asked for.
+        batch: BatchId,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The batch was taken away while it was worked on; everything done in its transaction is rolled back.
+    #[error(
+        "batch {batch} of consumer {consumer:?} on queue {queue:?} was taken away meanwhile (does another process \
+         use the same consumer name?): its transaction is rolled back"
+    )]
+    #[non_exhaustive]
+    BatchLost {
+        /// The queue.
+        queue: String,
+        /// The consumer that held the batch.
+        consumer: String,
+        /// The batch that is lost.
+        batch: BatchId,
+    },
+
+    /// The batch has events that were not read yet, so finishing it would lose them.
+    #[error(
+        "batch {batch} has events that were not read: read them all, or say so with `Batch::finish_unread`"
+    )]
+    #[non_exhaustive]
+    BatchUnread {
+        /// The batch that was to be finished.
+        batch: BatchId,
+    },
+
+    /// The rest of a batch cannot be read in this transaction; it comes again when the batch is dropped.
+    #[error("the events of batch {batch} were left in the middle of a chunk: drop the batch, it comes again")]
+    #[non_exhaustive]
+    ReadInterrupted {
+        /// The batch that was being read.
+        batch: BatchId,
+    },
+
+    /// The batch has no event of this id.
+    #[error("{} is not in batch {batch}", event.map_or("an event to be retried".into(), |event| format!("event {event}")))]
+    #[non_exhaustive]
+    EventNotFound {
+        /// The batch.
+        batch: BatchId,
+        /// The event that is not in it, if it is known which.
+        event: Option<EventId>,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// An event was to be retried when its batch was finished, or about to be.
+    #[error("event {event} cannot be retried any more: say so before you ask for the next event")]
+    RetryTooLate {
+        /// The event.
+        event: EventId,
+    },
+
+    /// The queue accepts no events now (`queue_disable_insert`).
+    #[error("queue {queue:?} accepts no events: its `queue_disable_insert` is set")]
+    #[non_exhaustive]
+    InsertDisabled {
+        /// The queue.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// One transaction inserted more events than the queue allows (`queue_per_tx_limit`).
+    #[error(
+        "too many events in one transaction for queue {queue:?}: commit more often, or raise its `queue_per_tx_limit`"
+    )]
+    #[non_exhaustive]
+    TransactionLimit {
+        /// The queue.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// A repeatable read or serializable transaction without a transaction id wanted to insert: a rotation could lose the event.
+    #[error(
+        "a {isolation} transaction must own a transaction id before it inserts into queue {queue:?}: make \
+         `SELECT txid_current()` its first statement, or use read committed"
+    )]
+    #[non_exhaustive]
+    NoTransactionId {
+        /// The queue.
+        queue: String,
+        /// The isolation level of the transaction.
+        isolation: String,
+    },
+
+    /// An event larger than the limit was to be inserted.
+    #[error(
+        "event of {size} bytes is over the limit of {limit} bytes: store the payload elsewhere, or raise the limit"
+    )]
+    #[non_exhaustive]
+    EventTooLarge {
+        /// Bytes in type, data and extras.
+        size: usize,
+        /// The limit that holds.
+        limit: usize,
+    },
+
+    /// The queue's ticker is paused.
+    #[error("the ticker of queue {queue:?} is paused: set `ticker_paused` to false")]
+    #[non_exhaustive]
+    TickerPaused {
+        /// The queue.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The queue takes its ticks from elsewhere (`external_ticker`).
+    #[error("queue {queue:?} has an external ticker: its ticks come with their ids from another database")]
+    #[non_exhaustive]
+    ExternalTicker {
+        /// The queue.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// A tick with an id was given to a queue that is unknown, paused, or not set to an external ticker.
+    #[error(
+        "queue {queue:?} takes no external ticks: it does not exist, is paused, or has `external_ticker` off"
+    )]
+    #[non_exhaustive]
+    NotExternalTicker {
+        /// The queue.
+        queue: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// No tick that covers the events came in time.
+    #[error("queue {queue:?} got no tick within {waited:?}: is it paused, or is its ticker not running?")]
+    NoTickInTime {
+        /// The queue.
+        queue: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
+
+    /// The ticker was stopped, so it cannot do what was asked of it.
+    #[error("the ticker is stopped")]
+    TickerStopped,
+
+    /// The queue's ticks are from another cluster: a dump was restored on a server with younger transaction ids.
+    #[error(
+        "the ticks of this database are from another cluster (restored from a dump?): drop and create its queues"
+    )]
+    #[non_exhaustive]
+    ForeignTicks {
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The queue has no parameter of this name.
+    #[error("queues have no parameter {parameter:?}")]
+    #[non_exhaustive]
+    UnknownParameter {
+        /// The name that was given.
+        parameter: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// A value is refused before the server would refuse it, or take it and fail later.
+    #[error("{name} cannot be {value}: {reason}")]
+    #[non_exhaustive]
+    InvalidValue {
+        /// What the value is for.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+
+    /// PgQ, or a function of it, is not installed in this database.
+    #[error("`{function}` does not exist in this database: install PgQ with `CREATE EXTENSION pgq`")]
+    #[non_exhaustive]
+    NotInstalled {
+        /// The function that was called.
+        function: &'static str,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The database user may not call the function.
+    #[error("no permission for `{function}`: it takes the role {role} (`GRANT {role} TO ...`)")]
+    #[non_exhaustive]
+    MissingPrivilege {
+        /// The function that was called.
+        function: &'static str,
+        /// The role it is granted to.
+        role: Role,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The session cannot write: it is on a standby, or its transactions are read-only.
+    #[error(
+        "the session is read-only (a standby?): connect to the primary, with `target_session_attrs=read-write`"
+    )]
+    #[non_exhaustive]
+    ReadOnly {
+        /// What the server said, if it refused something.
+        source: Option<DatabaseError>,
+    },
+
+    /// A text cannot be stored in, or read from, the database: a NUL character, or one its encoding does not have.
+    #[error("text that the encoding of the database does not have, or a NUL character in it")]
+    #[non_exhaustive]
+    Encoding {
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// A timestamp is infinite or beyond what `chrono` can hold.
+    #[error("{column} of event {event} is infinite or out of range")]
+    #[non_exhaustive]
+    EventTimestamp {
+        /// The event, if its id could be read.
+        event: EventId,
+        /// The column that holds the timestamp.
+        column: &'static str,
+        /// What the driver said.
+        source: DatabaseError,
+    },
+
+    /// A result has another shape than PgQ's function gives it.
+    #[error("`{function}` answered in an unexpected way: {problem}")]
+    #[non_exhaustive]
+    UnexpectedAnswer {
+        /// The function that was called.
+        function: &'static str,
+        /// What was unexpected.
+        problem: &'static str,
+        /// What the driver said, if it failed to read a column.
+        source: Option<DatabaseError>,
+    },
+
+    /// The event is not one that `logutriga`, `jsontriga` or `sqltriga` wrote.
+    #[error("event type {event_type:?} is not that of a row change")]
+    #[non_exhaustive]
+    NotAChange {
+        /// The type of the event.
+        event_type: Option<String>,
+    },
+
+    /// The text of an event cannot be decoded.
+    #[error("malformed {what} at byte {offset}: {problem}")]
+    #[non_exhaustive]
+    Malformed {
+        /// What was decoded.
+        what: &'static str,
+        /// Where the problem is, in bytes from the start of the text.
+        offset: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+
+    /// A row or payload does not fit the type it was to become.
+    #[error("cannot deserialize{}: {message}", column.as_ref().map(|c| format!(" column {c:?}")).unwrap_or_default())]
+    #[non_exhaustive]
+    Deserialize {
+        /// The column it failed at, if it was a column.
+        column: Option<String>,
+        /// What serde said.
+        message: String,
+    },
+
+    /// A payload cannot be turned into text.
+    #[error("cannot serialize the payload as {format}")]
+    #[non_exhaustive]
+    Serialize {
+        /// The format.
+        format: &'static str,
+        /// What the serializer said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// Any other failure of the server or the connection.
+    #[error("{}", match function { Some(function) => format!("`{function}` failed"), None => "the database failed".into() })]
+    #[non_exhaustive]
+    Database {
+        /// The function that was called, if it was one of PgQ's.
+        function: Option<&'static str>,
+        /// What the driver or the server said.
+        source: DatabaseError,
+    },
+}
+
+impl Error {
+    /// Whether the connection is gone or could not be made. Connect again, with a growing pause; what was open is rolled back.
+    pub fn is_connection(&self) -> bool {
+        self.database().is_some_and(DatabaseError::is_connection)
+    }
+
+    /// Whether the same work may succeed when it is tried again: a lost connection, a conflict with another transaction, a time
+    /// limit, a server that is read-only for now.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::ReadOnly { .. } | Self::CreatedMeanwhile { .. } | Self::BatchLost { .. })
+            || self.database().is_some_and(|error| error.is_connection() || error.is_conflict())
+    }
+
+    /// The SQLSTATE, if the server reported one.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        self.database()?.sqlstate()
+    }
+
+    /// What the driver or the server said, if it was one of them that failed.
+    pub fn database(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::QueueNotFound { source, .. }
+            | Self::QueueHasConsumers { source, .. }
+            | Self::CreatedMeanwhile { source }
+            | Self::NotSubscribed { source, .. }
+            | Self::PositionLost { source, .. }
+            | Self::NoTicks { source, .. }
+            | Self::TickNotFound { source, .. }
+            | Self::BatchNotFound { source, .. }
+            | Self::EventNotFound { source, .. }
+            | Self::InsertDisabled { source, .. }
+            | Self::TransactionLimit { source, .. }
+            | Self::TickerPaused { source, .. }
+            | Self::ExternalTicker { source, .. }
+            | Self::NotExternalTicker { source, .. }
+            | Self::ForeignTicks { source }
+            | Self::UnknownParameter { source, .. }
+            | Self::NotInstalled { source, .. }
+            | Self::MissingPrivilege { source, .. }
+            | Self::Encoding { source }
+            | Self::EventTimestamp { source, .. }
+            | Self::Database { source, .. } => Some(source),
+            Self::ReadOnly { source } | Self::UnexpectedAnswer { source, .. } => source.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database { function: None, source: error.into() }
+    }
+}
+
+/// Names the column where serde knows it, and leaves out the value, which serde's own messages quote: it may be a secret.
+impl serde::de::Error for Error {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::Deserialize { column: None, message: message.to_string() }
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let null = if matches!(unexpected, Unexpected::Unit) { "NULL, " } else { "" };
+        Self::custom(format_args!("{null}expected {expected}"))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("expected {expected}"))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("expected one of {expected:?}"))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let message = format!("the type has no such field, only {expected:?}");
+        Self::Deserialize { column: Some(field.to_owned()), message }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Deserialize { column: Some(field.to_owned()), message: "there is no such column".to_owned() }
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::Deserialize { column: Some(field.to_owned()), message: "it is there twice".to_owned() }
+    }
+}

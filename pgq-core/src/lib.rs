@@ -1,0 +1,50 @@
+//! PgQ without I/O: the part of the `pgq` SDK that `pgq-sync` and `pgq-async` share.
+//!
+//! - A [`Call`] is a request as a value: SQL, parameters, decoder. One function builds one for each SQL function of PgQ, and has
+//!   its name: `pgq.finish_batch` is [`batch::finish`]. They are grouped as PgQ's manual does it: [`queue`], [`event`],
+//!   [`consumer`], [`batch`], [`tick`], [`maintenance`], [`version`], [`grants`].
+//! - [`Event`] is what a consumer gets, [`NewEvent`] what a producer gives.
+//! - [`change`] decodes the events that PgQ's trigger functions write, [`Trigger`] sets such triggers up.
+//! - [`Error`] is the one error type of the workspace.
+//!
+//! Nothing here opens a connection, keeps a clock or needs a runtime. Most users want the crate `pgq`, which re-exports this one.
+
+mod answer;
+mod call;
+mod database_error;
+mod error;
+mod ids;
+mod param;
+mod role;
+mod seconds;
+mod subject;
+mod trigger;
+
+pub mod batch;
+pub mod change;
+pub mod consumer;
+pub mod event;
+pub mod grants;
+pub mod maintenance;
+pub mod queue;
+pub mod quote;
+pub mod tick;
+pub mod version;
+
+pub use chrono;
+
+pub use batch::{BatchInfo, Filter, NextBatch, Pace};
+pub use call::Call;
+pub use change::{Change, Op};
+pub use consumer::ConsumerInfo;
+pub use database_error::DatabaseError;
+pub use error::Error;
+pub use event::{Event, NewEvent};
+pub use ids::{BatchId, EventId, TickId, TxId};
+pub use param::Param;
+pub use queue::{Created, QueueConfig, QueueInfo};
+pub use role::Role;
+pub use trigger::{Expression, Operation, Table, Trigger};
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,91 @@
+//! Ticks: what cuts a queue's events into batches.
+
+use chrono::{DateTime, Utc};
+
+use crate::call::Answer;
+use crate::subject::Subject;
+use crate::{Call, Role, TickId, TxId};
+
+/// Makes a tick on every queue that is due for one, and tells how many that were. Wraps `pgq.ticker()`.
+///
+/// Leaves out paused queues and those with an external ticker. One failing queue fails the call for all. Uses up a transaction id.
+/// Never run two tickers of one database at once, nor one in a repeatable read transaction: batches would overlap. Take
+/// [`lead`] first.
+pub fn all() -> Call<'static, u64> {
+    let ticked = |answer: Answer<'_>| Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs());
+    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker()", ticked)
+}
+
+/// Makes a tick on one queue if it is due for one; `None` where it is not. Wraps `pgq.ticker(text)`. See [`all`] for what
+/// must not run at the same time.
+///
+/// # Errors
+/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::TickerPaused`](crate::Error::TickerPaused),
+/// [`Error::ExternalTicker`](crate::Error::ExternalTicker), [`Error::ForeignTicks`](crate::Error::ForeignTicks).
+pub fn queue(queue: &str) -> Call<'_, Option<TickId>> {
+    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker($1)", maybe_tick)
+        .about(Subject::queue(queue))
+        .bind(queue)
+}
+
+/// Adds a tick that was made elsewhere, with its id, time and event position. Wraps
+/// `pgq.ticker(text, bigint, timestamptz, bigint)`.
+///
+/// # Errors
+/// [`Error::NotExternalTicker`](crate::Error::NotExternalTicker).
+pub fn external(queue: &str, tick: TickId, time: DateTime<Utc>, event_seq: i64) -> Call<'_, TickId> {
+    let id = |answer: Answer<'_>| answer.value().map(TickId);
+    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker($1, $2, $3, $4)", id)
+        .about(Subject { tick: Some(tick), ..Subject::queue(queue) })
+        .bind(queue)
+        .bind(tick.0)
+        .bind(time)
+        .bind(event_seq)
+}
+
+/// Makes the queue due for a tick and answers with its newest tick; the next [`queue()`] or [`all`] makes the new one. Wraps
+/// `pgq.force_tick(text)`.
+///
+/// Burns a thousand event ids and more. Does nothing, and answers `None`, where the queue is unknown; does nothing where it is
+/// paused or has an external ticker.
+pub fn force(queue: &str) -> Call<'_, Option<TickId>> {
+    Call::new("pgq.force_tick", Role::Reader, "SELECT pgq.force_tick($1)", maybe_tick)
+        .about(Subject::queue(queue))
+        .bind(queue)
+}
+
+/// Tries to become the one ticker of this database, for as long as the session lasts. Takes the advisory lock that pgqueue and
+/// pg_scheduler take too: the oids of the database and of schema `pgq`.
+///
+/// A session lock: useless on a connection that a pooler hands on. Run it in autocommit, before the ticks.
+///
+/// # Errors
+/// [`Error::NotInstalled`](crate::Error::NotInstalled) where there is no schema `pgq`.
+pub fn lead() -> Call<'static, bool> {
+    const SQL: &str = "SELECT pg_try_advisory_lock(d.oid::bigint::bit(32)::integer, \
+         'pgq'::regnamespace::oid::bigint::bit(32)::integer) \
+         FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
+    Call::new("pg_try_advisory_lock", Role::Public, SQL, |answer| answer.value())
+}
+
+/// The id of the transaction, which it gets if it has none yet: the statement that a repeatable read transaction must begin with
+/// when it is going to insert events. Wraps `txid_current()`.
+pub fn current_txid() -> Call<'static, TxId> {
+    let id = |answer: Answer<'_>| answer.value().map(TxId);
+    Call::new("txid_current", Role::Public, "SELECT txid_current()", id)
+}
+
+/// Whether a tick of the queue sees the transaction `marker` committed, and with it all that committed before it began.
+pub fn covers(queue: &str, marker: TxId) -> Call<'_, bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM pgq.tick JOIN pgq.queue ON queue_id = tick_queue \
+         WHERE queue_name = $1 AND txid_visible_in_snapshot($2, tick_snapshot) \
+         AND tick_id >= (SELECT max(tick_id) FROM pgq.tick WHERE tick_queue = queue_id))";
+    Call::new("pgq.tick", Role::Public, SQL, |answer| answer.value())
+        .about(Subject::queue(queue))
+        .bind(queue)
+        .bind(marker.0)
+}
+
+fn maybe_tick(answer: Answer<'_>) -> crate::Result<Option<TickId>> {
+    Ok(answer.value::<Option<i64>>()?.map(TickId))
+}

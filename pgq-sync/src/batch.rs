@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use pgq_core::batch::OpenBatch;
+use pgq_core::{Error, Event, NextBatch, Result, event};
+use postgres::{Client, Transaction};
+
+use crate::{ClientExt, Consumer, Events, LoadedBatch};
+
+/// An open batch and the transaction that it is worked on in.
+///
+/// What you write through [`transaction`](Self::transaction), the retries and the finish commit together, so each event takes
+/// effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
+/// # let consumer = pgq_sync::Consumer::new("orders", "billing");
+/// while let Some(mut batch) = consumer.next_batch(&mut db)? {
+///     while let Some(event) = batch.next_event()? {
+///         batch.transaction().execute("INSERT INTO seen (id) VALUES ($1)", &[&event.id.0])?;
+///     }
+///     batch.finish()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a batch that is dropped comes again"]
+pub struct Batch<'c> {
+    transaction: Transaction<'c>,
+    open: OpenBatch,
+}
+
+impl<'c> Batch<'c> {
+    pub(crate) fn next(client: &'c mut Client, consumer: &Consumer) -> Result<Option<Self>> {
+        let Some(found) = client.call(consumer.next_call())? else { return Ok(None) };
+        let mut batch = Self { transaction: client.transaction()?, open: consumer.open(found) };
+        Ok(batch.pass_empty(consumer)?.then_some(batch))
+    }
+
+    /// Commits the finished batch and opens the next one; `false` where there is none.
+    ///
+    /// The transaction is ended and begun anew by hand: a `Transaction` can neither outlive its client's borrow nor give it back.
+    pub(crate) fn advance(&mut self, consumer: &Consumer) -> Result<bool> {
+        Ok(self.finish_and_open(consumer)? && self.pass_empty(consumer)?)
+    }
+
+    fn pass_empty(&mut self, consumer: &Consumer) -> Result<bool> {
+        self.fill()?;
+        while self.open.is_empty() {
+            if !self.finish_and_open(consumer)? {
+                return Ok(false);
+            }
+            self.fill()?;
+        }
+        Ok(true)
+    }
+
+    fn finish_and_open(&mut self, consumer: &Consumer) -> Result<bool> {
+        self.complete()?;
+        self.transaction.batch_execute("COMMIT")?;
+        let found = self.transaction.call(consumer.next_call())?;
+        self.transaction.batch_execute("BEGIN")?;
+        let Some(found) = found else { return Ok(false) };
+        self.open = consumer.open(found);
+        Ok(true)
+    }
+
+    /// The next event; `None` at the end of the batch. A round trip for each chunk.
+    ///
+    /// # Errors
+    /// [`Error::EventTimestamp`]; the connection's. Drop the batch then: it comes again.
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        self.fill()?;
+        Ok(self.open.pop())
+    }
+
+    /// Iterates over the rest of the events, for a loop that does not write through the batch.
+    pub fn events(&mut self) -> Events<'_, 'c> {
+        Events::new(self)
+    }
+
+    /// The transaction that the finish will be part of. Commit and rollback are the batch's business.
+    pub fn transaction(&mut self) -> &mut Transaction<'c> {
+        &mut self.transaction
+    }
+
+    /// Has the event delivered again to this consumer, `after` that time, rounded up to whole seconds. Takes effect with
+    /// [`finish`](Self::finish), together with the other retries.
+    pub fn retry(&mut self, event: &Event, after: Duration) {
+        self.open.retry(event, after);
+    }
+
+    /// The batch and the ticks that it lies between.
+    pub fn info(&self) -> &NextBatch {
+        self.open.info()
+    }
+
+    /// Reads all events into memory and ends the transaction, for work that takes long or touches nothing in this database.
+    ///
+    /// The batch stays open on the server. Until [`LoadedBatch::finish`] it comes again when the process dies: at least once.
+    ///
+    /// # Errors
+    /// Like [`next_event`](Self::next_event).
+    pub fn load(mut self) -> Result<LoadedBatch> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next_event()? {
+            events.push(event);
+        }
+        self.transaction.commit()?;
+        Ok(LoadedBatch::new(self.open, events))
+    }
+
+    /// Queues the retries, moves the consumer past the batch and commits: two round trips, and one or two for retries.
+    ///
+    /// # Errors
+    /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
+    /// Everything is rolled back then, and after any other error, unless the connection broke during the commit.
+    pub fn finish(mut self) -> Result<()> {
+        self.fill()?;
+        self.open.check_read()?;
+        self.finish_unread()
+    }
+
+    /// Like [`finish`](Self::finish), though there may be events that were not read: they are given up.
+    ///
+    /// # Errors
+    /// Like [`finish`](Self::finish), but for [`Error::BatchUnread`].
+    pub fn finish_unread(mut self) -> Result<()> {
+        self.complete()?;
+        self.transaction.commit().map_err(Error::from)
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        while self.open.wants_chunk() {
+            let Some(fetch) = self.open.fetch()? else { break };
+            let chunk = self.transaction.call(fetch)?;
+            self.open.received(chunk);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<()> {
+        complete(&mut self.transaction, &self.open)
+    }
+}
+
+/// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
+pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    let raw = open.wants_raw_retries() && transaction.call(event::may_retry_raw())?;
+    if let Some(retries) = open.retries(raw)? {
+        transaction.call(retries)?;
+    }
+    open.finished(transaction.call(open.finish())?)
+}

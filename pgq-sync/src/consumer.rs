@@ -1,0 +1,108 @@
+use std::borrow::BorrowMut;
+
+use pgq_core::batch::{ChunkSize, OpenBatch, Reading};
+use pgq_core::{Call, ConsumerInfo, Created, Filter, NextBatch, Pace, Result, TickId, batch, consumer};
+use postgres::{Client, GenericClient};
+
+use crate::{Attached, Batch, ClientExt, NextEvents};
+
+/// A consumer of a queue, by their names, and how it wants its batches.
+///
+/// One name is one reader: two processes that use it at the same time work on the same batch, and the second to finish gets
+/// [`Error::BatchLost`](pgq_core::Error::BatchLost).
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    queue: String,
+    name: String,
+    reading: Reading,
+}
+
+impl Consumer {
+    /// Names a consumer; does not look whether it is registered.
+    pub fn new(queue: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { queue: queue.into(), name: name.into(), reading: Reading::default() }
+    }
+
+    /// Sets how large and how old a batch should be before it is opened. As soon as there is one, unless set.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.reading.pace = pace;
+        self
+    }
+
+    /// Sets which events are handed over. The others are skipped on the server and count as done.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.reading.filter = filter;
+        self
+    }
+
+    /// Sets how much of a batch is fetched at once. 1,000 events or 8 MiB, unless set.
+    #[must_use]
+    pub fn chunk(mut self, chunk: ChunkSize) -> Self {
+        self.reading.chunk = chunk;
+        self
+    }
+
+    /// The name of the queue.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// The name of the consumer.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Registers the consumer at the newest tick, if it is not registered. One round trip; see [`consumer::register`].
+    pub fn register(&self, client: &mut impl GenericClient) -> Result<Created> {
+        client.call(consumer::register(&self.queue, &self.name))
+    }
+
+    /// Registers the consumer at a tick, or moves it there. One round trip; see [`consumer::register_at`].
+    pub fn register_at(&self, client: &mut impl GenericClient, tick: TickId) -> Result<Created> {
+        client.call(consumer::register_at(&self.queue, &self.name, tick))
+    }
+
+    /// Unregisters the consumer; 0 where it was not registered. One round trip; see [`consumer::unregister`].
+    pub fn unregister(&self, client: &mut impl GenericClient) -> Result<u32> {
+        client.call(consumer::unregister(&self.queue, &self.name))
+    }
+
+    /// Looks at the consumer; `None` where it is not registered. One round trip; see [`consumer::info`].
+    pub fn info(&self, client: &mut impl GenericClient) -> Result<Option<ConsumerInfo>> {
+        client.call(consumer::info(&self.queue, &self.name))
+    }
+
+    /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently.
+    ///
+    /// `pgq.next_batch_custom` runs and commits on its own; then the transaction of the batch begins and its first events are
+    /// fetched: three round trips.
+    ///
+    /// # Errors
+    /// Those of [`batch::next_custom`] and [`batch::cursor`].
+    pub fn next_batch<'c>(&self, client: &'c mut Client) -> Result<Option<Batch<'c>>> {
+        Batch::next(client, self)
+    }
+
+    /// Iterates over the events of all batches that are there now, and finishes each batch, in a transaction of its own, when the
+    /// loop moves past its last event. Ends where no new tick is there; call it again later.
+    ///
+    /// Leaving the loop early leaves the batch open: it comes again, whole. So does an error, after which the iterator ends.
+    pub fn next_events<'c>(&self, client: &'c mut Client) -> NextEvents<'c> {
+        NextEvents::new(self.clone(), client)
+    }
+
+    /// Ties the consumer to a connection, by value or `&mut`, so that its methods need no argument.
+    pub fn attach<C: BorrowMut<Client>>(self, client: C) -> Attached<C> {
+        Attached::new(self, client)
+    }
+
+    pub(crate) fn next_call(&self) -> Call<'_, Option<NextBatch>> {
+        batch::next_custom(&self.queue, &self.name, self.reading.pace)
+    }
+
+    pub(crate) fn open(&self, batch: NextBatch) -> OpenBatch {
+        OpenBatch::new(&self.queue, &self.name, batch, self.reading.clone())
+    }
+}

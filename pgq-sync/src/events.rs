@@ -1,0 +1,93 @@
+use std::mem;
+use std::time::Duration;
+
+use pgq_core::{Error, Event, Result};
+use postgres::Client;
+
+use crate::{Batch, Consumer};
+
+/// Iterates over the events of one batch. Comes from [`Batch::events`].
+///
+/// Ends after an error. Dropping it early loses nothing: the batch goes on where it stopped.
+#[must_use]
+pub struct Events<'b, 'c> {
+    batch: &'b mut Batch<'c>,
+    failed: bool,
+}
+
+impl<'b, 'c> Events<'b, 'c> {
+    pub(crate) fn new(batch: &'b mut Batch<'c>) -> Self {
+        Self { batch, failed: false }
+    }
+}
+
+impl Iterator for Events<'_, '_> {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let event = self.batch.next_event().transpose();
+        self.failed = matches!(event, Some(Err(_)));
+        event
+    }
+}
+
+/// Iterates over the events of all batches that are there. Comes from [`Consumer::next_events`].
+///
+/// Finishes a batch when it moves past its last event. Dropping it early rolls back and leaves the batch open: it comes again,
+/// whole.
+#[must_use]
+pub struct NextEvents<'c> {
+    consumer: Consumer,
+    state: State<'c>,
+}
+
+enum State<'c> {
+    Start(&'c mut Client),
+    Open(Box<Batch<'c>>),
+    End,
+}
+
+impl<'c> NextEvents<'c> {
+    pub(crate) fn new(consumer: Consumer, client: &'c mut Client) -> Self {
+        Self { consumer, state: State::Start(client) }
+    }
+
+    /// Like [`Batch::retry`], for an event since the last batch began.
+    ///
+    /// # Errors
+    /// [`Error::RetryTooLate`] when the iterator has ended.
+    pub fn retry(&mut self, event: &Event, after: Duration) -> Result<()> {
+        let State::Open(batch) = &mut self.state else {
+            return Err(Error::RetryTooLate { event: event.id });
+        };
+        batch.retry(event, after);
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>> {
+        let mut batch = match mem::replace(&mut self.state, State::End) {
+            State::Start(client) => Batch::next(client, &self.consumer)?.map(Box::new),
+            State::Open(batch) => Some(batch),
+            State::End => None,
+        };
+        while let Some(mut open) = batch {
+            if let Some(event) = open.next_event()? {
+                self.state = State::Open(open);
+                return Ok(Some(event));
+            }
+            batch = open.advance(&self.consumer)?.then_some(open);
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for NextEvents<'_> {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_event().transpose()
+    }
+}

@@ -1,0 +1,59 @@
+//! PgQ for programs on the blocking driver [`postgres`].
+//!
+//! - [`Queue`] produces and administers, [`Consumer`] consumes, [`Batch`] is what it consumes.
+//! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
+//!
+//! Whatever produces or administers takes `&mut impl GenericClient`: a client, a transaction, or a pooled client by `&mut *pooled`.
+//! It then belongs to the transaction that it was given. Consuming takes `&mut Client`, because a batch is opened in one
+//! transaction and worked on in another.
+//!
+//! ```no_run
+//! use pgq_sync::{Consumer, Queue};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut db = postgres::Client::connect("host=/run/postgresql dbname=shop", postgres::NoTls)?;
+//! let orders = Queue::new("orders");
+//! orders.create(&mut db)?;
+//! Consumer::new("orders", "billing").register(&mut db)?;
+//!
+//! let mut transaction = db.transaction()?;
+//! transaction.execute("UPDATE account SET balance = balance - 1990 WHERE id = 7", &[])?;
+//! orders.insert_event(&mut transaction, "order.paid", r#"{"order":7,"cents":1990}"#)?;
+//! transaction.commit()?;
+//!
+//! for event in Consumer::new("orders", "billing").next_events(&mut db) {
+//!     println!("{:?}", event?.data);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Inside a tokio runtime
+//!
+//! `postgres` starts a runtime of its own for each client, and panics with "Cannot start a runtime from within a runtime" when one
+//! is used in an async function. There, use `pgq-async`, or move the work to `tokio::task::spawn_blocking`.
+//!
+//! # Pools
+//!
+//! A client of `r2d2_postgres` works as it is: `queue.insert_event(&mut *pool.get()?, "type", "data")?`, and
+//! `consumer.next_events(&mut pool.get()?)`.
+
+mod attached;
+mod batch;
+mod client_ext;
+mod consumer;
+mod events;
+mod loaded_batch;
+mod queue;
+mod trigger;
+
+pub use attached::Attached;
+pub use batch::Batch;
+pub use client_ext::ClientExt;
+pub use consumer::Consumer;
+pub use events::{Events, NextEvents};
+pub use loaded_batch::LoadedBatch;
+pub use queue::Queue;
+pub use trigger::TriggerExt;
+
+pub use pgq_core;
+pub use postgres;

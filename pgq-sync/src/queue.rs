@@ -1,0 +1,121 @@
+use pgq_core::{
+    ConsumerInfo, Created, EventId, NewEvent, QueueConfig, QueueInfo, Result, consumer, event, queue,
+};
+use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::{GenericClient, Transaction};
+
+use crate::ClientExt;
+
+/// A queue, by its name. Produces into it and administers it.
+///
+/// Names are case-sensitive and not trimmed; any text is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queue {
+    name: String,
+}
+
+impl Queue {
+    /// Names a queue; does not look whether it exists.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// The name of the queue.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates the queue if it does not exist. One round trip; see [`queue::create`].
+    pub fn create(&self, client: &mut impl GenericClient) -> Result<Created> {
+        client.call(queue::create(&self.name))
+    }
+
+    /// Drops the queue and its events; fails while it has consumers. One round trip; see [`queue::drop`].
+    pub fn drop(&self, client: &mut impl GenericClient) -> Result<()> {
+        client.call(queue::drop(&self.name))
+    }
+
+    /// Drops the queue, its events and its consumers. One round trip; see [`queue::drop_with_consumers`].
+    pub fn drop_with_consumers(&self, client: &mut impl GenericClient) -> Result<()> {
+        client.call(queue::drop_with_consumers(&self.name))
+    }
+
+    /// Changes the parameters that are set in `config`, in one transaction (a savepoint inside one of yours).
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) before anything is sent; those of [`queue::set_config`].
+    pub fn set_config(&self, client: &mut impl GenericClient, config: &QueueConfig) -> Result<()> {
+        let settings = config.settings()?;
+        let mut transaction = client.transaction()?;
+        for (parameter, value) in settings {
+            transaction.call(queue::set_config(&self.name, parameter, value))?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Looks at the queue; `None` where it does not exist. One round trip; see [`queue::info`].
+    pub fn info(&self, client: &mut impl GenericClient) -> Result<Option<QueueInfo>> {
+        client.call(queue::info(&self.name))
+    }
+
+    /// Looks at the queue's consumers. One round trip; see [`consumer::info_queue`].
+    pub fn consumers(&self, client: &mut impl GenericClient) -> Result<Vec<ConsumerInfo>> {
+        client.call(consumer::info_queue(&self.name))
+    }
+
+    /// Inserts an event of type and data. One round trip; see [`event::insert`].
+    pub fn insert_event(
+        &self,
+        client: &mut impl GenericClient,
+        event_type: &str,
+        data: &str,
+    ) -> Result<EventId> {
+        client.call(event::insert(&self.name, event_type, data))
+    }
+
+    /// Inserts an event with extras or NULLs. One round trip; see [`event::insert_extras`].
+    pub fn insert(&self, client: &mut impl GenericClient, event: &NewEvent<'_>) -> Result<EventId> {
+        client.call(event::insert_extras(&self.name, event))
+    }
+
+    /// Inserts many events, with the rights of a plain `pgq_writer`, and tells how many. A statement and a round trip for each
+    /// 1,000 events or 1 MiB; no more than that is in memory. All of them in one transaction (a savepoint inside one of yours):
+    /// either all are inserted or none.
+    ///
+    /// # Errors
+    /// Those of [`event::insert_many`].
+    pub fn insert_events<'a>(
+        &self,
+        client: &mut impl GenericClient,
+        events: impl IntoIterator<Item = NewEvent<'a>>,
+    ) -> Result<u64> {
+        let mut inserted = 0;
+        let mut transaction = client.transaction()?;
+        for chunk in event::chunks(events) {
+            inserted += transaction.call(event::insert_many(&self.name, &chunk))?.len() as u64;
+        }
+        transaction.commit()?;
+        Ok(inserted)
+    }
+
+    /// Inserts many events by one binary `COPY` into the queue's current event table, and tells how many: several times as fast as
+    /// [`insert_events`](Self::insert_events), with one event in memory at a time. Three round trips.
+    ///
+    /// Takes the rights of `pgq_admin`. Passes by the queue's limit of events per transaction.
+    ///
+    /// # Errors
+    /// Those of [`event::current_table`] and [`event::insert`].
+    pub fn copy_events<'a>(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: impl IntoIterator<Item = NewEvent<'a>>,
+    ) -> Result<u64> {
+        let copy = transaction.call(event::copy(&self.name))?;
+        let sink = transaction.copy_in(copy.sql()).map_err(|error| copy.error(error))?;
+        let mut writer = BinaryCopyInWriter::new(sink, copy.types());
+        for event in events {
+            writer.write(&copy.row(&event)?).map_err(|error| copy.error(error))?;
+        }
+        writer.finish().map_err(|error| copy.error(error))
+    }
+}

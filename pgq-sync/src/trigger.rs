@@ -1,0 +1,28 @@
+use pgq_core::{Result, Table, Trigger};
+use postgres::GenericClient;
+
+/// Attaches a [`Trigger`] to a table.
+pub trait TriggerExt {
+    /// Creates the trigger on the table, or replaces it by this one. One round trip; takes the owner of the table and a lock that
+    /// waits for its writers.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) for options that exclude each other; the server's.
+    fn attach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()>;
+
+    /// Drops the trigger from the table, if it is there. One round trip; takes the owner of the table and an exclusive lock.
+    ///
+    /// # Errors
+    /// The server's, as where the table does not exist.
+    fn detach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()>;
+}
+
+impl TriggerExt for Trigger {
+    fn attach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()> {
+        Ok(client.batch_execute(&self.attach_sql(table)?)?)
+    }
+
+    fn detach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()> {
+        Ok(client.batch_execute(&self.detach_sql(table)?)?)
+    }
+}

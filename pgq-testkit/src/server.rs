@@ -1,0 +1,321 @@
+use std::env;
+use std::net::SocketAddr;
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use postgres::Config;
+use postgres::error::SqlState;
+
+use crate::client;
+use crate::cluster::Cluster;
+use crate::conninfo;
+use crate::database::Database;
+use crate::error::Error;
+use crate::existing;
+use crate::server_builder::ServerBuilder;
+use crate::sql;
+
+/// A PostgreSQL server for tests: one of our own that goes away with this value, or the one that
+/// `PGQ_TEST_DATABASE` names.
+///
+/// A server of our own runs on a unix socket in a temporary directory. Dropping it stops the server at once
+/// and removes the directory; a watchdog process does the same when this process ends without dropping it,
+/// be it by a panic, by the end of `main` with the server in a `static`, or by SIGKILL.
+#[derive(Debug)]
+pub struct Server {
+    cluster: Option<Mutex<Cluster>>,
+    config: Config,
+    conninfo: String,
+    version: u32,
+    prefix: String,
+    databases: AtomicU64,
+    template: Mutex<Option<String>>,
+}
+
+/// How [`Server::restart`] stops the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shutdown {
+    /// Rolls back what is open, disconnects everybody and writes all to disk.
+    Fast,
+    /// Drops everything as it is, so that the next start has to recover.
+    Immediate,
+}
+
+impl Server {
+    /// Starts a server of its own: `initdb`, `postgres`, and a wait until it takes connections.
+    ///
+    /// That takes about half a second and 40 MB of disk; tests that do not stop the server share one by
+    /// [`Server::shared`]. The programs come from `PGQ_TEST_PG_BIN`, or from `PATH` and the usual places,
+    /// where the newest version that has pgq is preferred. Root runs the server as `postgres` or `nobody`.
+    ///
+    /// Local users connect without a password, under any role; the superuser is `postgres`.
+    ///
+    /// # Errors
+    /// [`Error::NoBinaries`], [`Error::WrongBinaries`], [`Error::NoAccount`], [`Error::Initdb`],
+    /// [`Error::Start`] and [`Error::Io`]; nothing is left behind then.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pgq_testkit::Server;
+    /// use pgq_testkit::postgres::{Client, NoTls};
+    ///
+    /// let server = Server::start()?;
+    /// let mut client = Client::connect(server.conninfo(), NoTls)?;
+    /// client.batch_execute("CREATE ROLE app LOGIN")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start() -> Result<Self, Error> {
+        Self::builder().start()
+    }
+
+    /// Prepares a server of its own with other settings, or one that listens on TCP.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Shares one server among the tests of this process: the one that `PGQ_TEST_DATABASE` names, else a started one.
+    ///
+    /// The first call costs what [`Server::start`] does, and other threads wait for it; later calls are free.
+    /// `PGQ_TEST_DATABASE` is a libpq key=value string or URL, without TLS, of a role that may create
+    /// databases and the extension. Databases that killed test processes left there are dropped by the next one.
+    ///
+    /// # Errors
+    /// Like [`Server::start`], or [`Error::Conninfo`] and [`Error::Database`]. The next call tries again.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn main() -> Result<(), pgq_testkit::Error> {
+    /// let database = pgq_testkit::Server::shared()?.database()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shared() -> Result<&'static Self, Error> {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        static STARTING: Mutex<()> = Mutex::new(());
+
+        let _one_at_a_time = lock(&STARTING);
+        if let Some(server) = SHARED.get() {
+            return Ok(server);
+        }
+        let server = match env::var("PGQ_TEST_DATABASE") {
+            Ok(conninfo) if !conninfo.is_empty() => Self::existing(&conninfo)?,
+            _ => Self::start()?,
+        };
+        Ok(SHARED.get_or_init(|| server))
+    }
+
+    pub(crate) fn start_with(builder: ServerBuilder) -> Result<Self, Error> {
+        let cluster = Cluster::create(builder)?;
+        let config = cluster.config();
+        Self::new(Some(Mutex::new(cluster)), config, prefix())
+    }
+
+    fn existing(conninfo: &str) -> Result<Self, Error> {
+        let prefix = prefix();
+        let config = existing::attach(conninfo, &prefix)?;
+        Self::new(None, config, prefix)
+    }
+
+    fn new(cluster: Option<Mutex<Cluster>>, config: Config, prefix: String) -> Result<Self, Error> {
+        let version = client::with(&config, "ask the server for its version", |client| {
+            let row = client.query_one("SELECT current_setting('server_version_num')::int4 / 10000", &[])?;
+            row.try_get::<_, i32>(0)
+        })?;
+        Ok(Self {
+            cluster,
+            conninfo: conninfo::render(&config),
+            config,
+            version: version.unsigned_abs(),
+            prefix,
+            databases: AtomicU64::new(0),
+            template: Mutex::new(None),
+        })
+    }
+
+    /// Makes a database with the pgq extension in it, for one test.
+    ///
+    /// It is a copy of a template that the first call makes: about 20 ms and 8 MB each where files are made
+    /// quickly; `PGQ_TEST_DIR=/dev/shm` sees to that.
+    ///
+    /// # Errors
+    /// [`Error::NoExtension`] and [`Error::Database`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pgq_testkit::Server;
+    /// use pgq_testkit::postgres::{Client, NoTls};
+    ///
+    /// let database = Server::shared()?.database()?;
+    /// let mut client = Client::connect(database.conninfo(), NoTls)?;
+    /// client.execute("SELECT pgq.create_queue('orders')", &[])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn database(&self) -> Result<Database, Error> {
+        let template = self.template()?;
+        self.create(self.next_name(), &format!("TEMPLATE {}", sql::identifier(&template)))
+    }
+
+    /// Makes a database without pgq, for the tests of what happens then.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn empty_database(&self) -> Result<Database, Error> {
+        self.create(self.next_name(), "TEMPLATE template0")
+    }
+
+    /// Like [`Server::database`], in another encoding, such as `LATIN1` or `SQL_ASCII`, and the `C` locale.
+    ///
+    /// There is no template for it, so the extension is created each time: about 50 ms.
+    ///
+    /// # Errors
+    /// Like [`Server::database`]; [`Error::Database`] also where the server does not know the encoding.
+    pub fn database_with_encoding(&self, encoding: &str) -> Result<Database, Error> {
+        let database = self.empty_database_with_encoding(encoding)?;
+        self.create_extension(&database)?;
+        Ok(database)
+    }
+
+    /// Like [`Server::empty_database`], in another encoding and the `C` locale.
+    ///
+    /// # Errors
+    /// [`Error::Database`], also where the server does not know the encoding.
+    pub fn empty_database_with_encoding(&self, encoding: &str) -> Result<Database, Error> {
+        let encoding = sql::literal(encoding);
+        let options = format!("TEMPLATE template0 ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'");
+        self.create(self.next_name(), &options)
+    }
+
+    /// Kills every process of the server with SIGKILL, as the out-of-memory killer or a power cut would.
+    ///
+    /// Returns when none is left. What was committed survives; [`Server::start_again`] recovers it.
+    /// Does nothing when the server is down.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`] where the server was not started here, [`Error::Stop`] and [`Error::Io`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn main() -> Result<(), pgq_testkit::Error> {
+    /// let server = pgq_testkit::Server::start()?;
+    /// let database = server.database()?;
+    /// server.kill()?;
+    /// server.start_again()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn kill(&self) -> Result<(), Error> {
+        self.cluster()?.kill()
+    }
+
+    /// Starts the server again after [`Server::kill`], at the same address with the same data.
+    ///
+    /// Returns when it takes connections. Does nothing when the server runs.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`] where the server was not started here, [`Error::Start`] and [`Error::Io`].
+    pub fn start_again(&self) -> Result<(), Error> {
+        self.cluster()?.start()
+    }
+
+    /// Stops the server and starts it again at the same address with the same data.
+    ///
+    /// Disconnects everybody; returns when the server takes connections again.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`] where the server was not started here, [`Error::Stop`], [`Error::Start`] and [`Error::Io`].
+    pub fn restart(&self, how: Shutdown) -> Result<(), Error> {
+        let mut cluster = self.cluster()?;
+        cluster.stop(match how {
+            Shutdown::Fast => "INT",
+            Shutdown::Immediate => "QUIT",
+        })?;
+        cluster.start()
+    }
+
+    /// The connection string of the maintenance database, as libpq's key=value pairs.
+    ///
+    /// For a server of our own it names the unix socket and the superuser.
+    pub fn conninfo(&self) -> &str {
+        &self.conninfo
+    }
+
+    /// The TCP address, where one was asked for by [`ServerBuilder::tcp`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// # fn main() -> Result<(), pgq_testkit::Error> {
+    /// let server = pgq_testkit::Server::builder().tcp().start()?;
+    /// if let Some(address) = server.tcp_addr() {
+    ///     let url = format!("postgresql://postgres@{address}/postgres");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.cluster().ok()?.tcp_addr()
+    }
+
+    /// The server's major version, such as 15.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn cluster(&self) -> Result<MutexGuard<'_, Cluster>, Error> {
+        self.cluster.as_ref().map(lock).ok_or(Error::NotOwned)
+    }
+
+    fn template(&self) -> Result<String, Error> {
+        let mut template = lock(&self.template);
+        if let Some(name) = &*template {
+            return Ok(name.clone());
+        }
+        let database =
+            self.create(format!("{}_template", self.prefix), "TEMPLATE template0 ENCODING 'UTF8'")?;
+        self.create_extension(&database)?;
+        Ok(template.insert(database.keep()).clone())
+    }
+
+    fn create(&self, name: String, options: &str) -> Result<Database, Error> {
+        // Copying files, the only way before 15, takes two checkpoints; writing through the log takes none.
+        let strategy = if self.version >= 15 { "STRATEGY WAL_LOG" } else { "" };
+        let statement = format!("CREATE DATABASE {} {options} {strategy}", sql::identifier(&name));
+        client::with(&self.config, &format!("create database {name}"), |client| {
+            client.batch_execute(&statement)
+        })?;
+        Ok(Database::new(name, &self.config))
+    }
+
+    fn create_extension(&self, database: &Database) -> Result<(), Error> {
+        let doing = format!("create the pgq extension in {}", database.name());
+        let created =
+            client::with(database.config(), &doing, |client| client.batch_execute("CREATE EXTENSION pgq"));
+        match created {
+            Err(Error::Database { source, .. }) if lacks_files(&source) => {
+                Err(Error::NoExtension { version: self.version })
+            }
+            other => other,
+        }
+    }
+
+    fn next_name(&self) -> String {
+        format!("{}_{}", self.prefix, self.databases.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn lacks_files(error: &postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::UNDEFINED_FILE))
+}
+
+fn prefix() -> String {
+    format!("pgq_test_{}_{:08x}", process::id(), fastrand::u32(..))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,73 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pgq_testkit::Server;
+use pgq_testkit::postgres::Config;
+use pgq_testkit::postgres::config::Host;
+
+use crate::rerun::{announce, announcement};
+
+/// What a server leaves traces in, seen from outside; it may be another process's server.
+pub(crate) struct Footprint {
+    pub(crate) pid: u32,
+    /// The shared memory segment, which a killed server cannot remove itself.
+    pub(crate) segment: u32,
+    pub(crate) directory: PathBuf,
+}
+
+impl Footprint {
+    pub(crate) fn of(server: &Server) -> Self {
+        let config: Config = server.conninfo().parse().unwrap();
+        let [Host::Unix(directory)] = config.get_hosts() else { panic!("{config:?}") };
+        let lock_file = fs::read_to_string(directory.join("data/postmaster.pid")).unwrap();
+        let lines: Vec<&str> = lock_file.lines().collect();
+        let segment = lines[6].split_whitespace().last().unwrap();
+        Self {
+            pid: lines[0].parse().unwrap(),
+            segment: segment.parse().unwrap(),
+            directory: directory.clone(),
+        }
+    }
+
+    pub(crate) fn announce(&self) {
+        announce(&format!("{} {} {}", self.pid, self.segment, self.directory.display()));
+    }
+
+    pub(crate) fn announced_by(child: &mut Child) -> Self {
+        let line = announcement(child);
+        let [pid, segment, directory] = *line.splitn(3, ' ').collect::<Vec<_>>() else { panic!("{line}") };
+        Self { pid: pid.parse().unwrap(), segment: segment.parse().unwrap(), directory: directory.into() }
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_running() && self.directory.join("data").is_dir() && self.has_segment()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        !self.is_running() && !self.directory.exists() && !self.has_segment()
+    }
+
+    pub(crate) fn wait_until_gone(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.is_gone() {
+            assert!(Instant::now() < deadline, "{} is still there", self.directory.display());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        let ps = Command::new("ps").args(["-o", "stat=", "-p", &self.pid.to_string()]).output().unwrap();
+        let state = String::from_utf8(ps.stdout).unwrap();
+        !state.trim().is_empty() && !state.starts_with('Z')
+    }
+
+    fn has_segment(&self) -> bool {
+        let ipcs = Command::new("ipcs").arg("-m").output().unwrap();
+        let segment = self.segment.to_string();
+        let list = String::from_utf8(ipcs.stdout).unwrap();
+        list.lines().any(|line| line.split_whitespace().nth(1) == Some(&segment))
+    }
+}
