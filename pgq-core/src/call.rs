@@ -26,7 +26,7 @@ pub struct Call<'a, T> {
     sql: Cow<'static, str>,
     params: Vec<Param<'a>>,
     refusal: Option<Error>,
-    decode: fn(Answer<'_>) -> Result<T>,
+    decode: Box<dyn FnOnce(Answer<'_>) -> Result<T> + Send + Sync + 'a>,
 }
 
 /// A parameter as the drivers' `query_typed` takes it.
@@ -45,9 +45,22 @@ impl<'a, T> Call<'a, T> {
         role: Role,
         sql: impl Into<Cow<'static, str>>,
         decode: fn(Answer<'_>) -> Result<T>,
-    ) -> Self {
+    ) -> Self
+    where
+        T: 'a,
+    {
         let (subject, params) = (Subject::default(), Vec::new());
-        Self { function, role, subject, sql: sql.into(), params, refusal: None, decode }
+        Self { function, role, subject, sql: sql.into(), params, refusal: None, decode: Box::new(decode) }
+    }
+
+    /// The same call with another answer: what `map` makes of this one's.
+    pub fn map<U: 'a>(self, map: fn(T) -> U) -> Call<'a, U>
+    where
+        T: 'a,
+    {
+        let Self { function, role, subject, sql, params, refusal, decode } = self;
+        let decode = Box::new(move |answer: Answer<'_>| decode(answer).map(map));
+        Call { function, role, subject, sql, params, refusal, decode }
     }
 
     pub(crate) fn about(mut self, subject: Subject<'a>) -> Self {

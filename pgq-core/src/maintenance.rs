@@ -64,6 +64,21 @@ pub fn retry_events(rounds: u32) -> Call<'static, u64> {
         .bind(i32::try_from(rounds).unwrap_or(i32::MAX))
 }
 
+/// Like [`retry_events`], but leaves alone the events of disabled queues instead of failing, and moves up to `limit` events. Wraps
+/// `pgq.insert_event_raw` over `pgq.retry_queue`.
+pub fn retry_events_enabled(limit: u32) -> Call<'static, u64> {
+    const SQL: &str = "WITH own AS MATERIALIZED (SELECT txid_current()), \
+         turn AS MATERIALIZED (SELECT ev_owner AS owner, ev_id AS id, queue_name \
+         FROM own, pgq.retry_queue JOIN pgq.queue ON queue_id = ev_queue \
+         WHERE ev_retry_after <= now() AND NOT queue_disable_insert ORDER BY ev_retry_after LIMIT $1), \
+         moved AS (DELETE FROM pgq.retry_queue USING turn WHERE ev_owner = owner AND ev_id = id \
+         RETURNING queue_name, ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4) \
+         SELECT count(pgq.insert_event_raw(queue_name, ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, \
+         ev_extra2, ev_extra3, ev_extra4)) FROM moved";
+    let moved = |answer: Answer<'_>| Ok(answer.value::<i64>()?.unsigned_abs());
+    Call::new("pgq.insert_event_raw", Role::Admin, SQL, moved).bind(i64::from(limit))
+}
+
 /// Begins a rotation of the queue's event tables, if its period has passed and all consumers are past the oldest one. Wraps
 /// `pgq.maint_rotate_tables_step1(text)`.
 ///

@@ -1,5 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use std::vec;
 
 use super::{ChunkSize, Filter, Finish, NextBatch, Pace};
 use crate::{Call, Error, Event, EventId, Result, batch, event};
@@ -26,7 +27,7 @@ pub struct OpenBatch {
     reading: Reading,
     cursor: String,
     limit: u32,
-    buffer: VecDeque<Event>,
+    buffer: vec::IntoIter<Event>,
     received: usize,
     last_id: Option<EventId>,
     twice: BTreeSet<EventId>,
@@ -53,7 +54,7 @@ impl OpenBatch {
             limit: reading.chunk.first(),
             reading,
             cursor,
-            buffer: VecDeque::new(),
+            buffer: Vec::new().into_iter(),
             received: 0,
             last_id: None,
             twice: BTreeSet::new(),
@@ -86,7 +87,7 @@ impl OpenBatch {
         }
     }
 
-    /// Takes in the chunk that [`fetch`](Self::fetch) asked for.
+    /// Takes in the chunk that [`fetch`](Self::fetch) asked for, when the one before it is popped.
     pub fn received(&mut self, chunk: Vec<Event>) {
         let at_end = chunk.len() < self.limit as usize;
         let bytes = chunk.iter().map(Event::size).sum();
@@ -99,17 +100,17 @@ impl OpenBatch {
                 self.twice.insert(event.id);
             }
         }
-        self.buffer.extend(chunk);
+        self.buffer = chunk.into_iter();
     }
 
     /// The next event of those that were received.
     pub fn pop(&mut self) -> Option<Event> {
-        self.buffer.pop_front()
+        self.buffer.next()
     }
 
     /// Whether all that was received is popped, and there may be more.
     pub fn wants_chunk(&self) -> bool {
-        self.buffer.is_empty() && self.state != State::End
+        self.buffer.as_slice().is_empty() && self.state != State::End
     }
 
     /// Whether the batch turned out to have no event that passes the filter.
@@ -129,7 +130,7 @@ impl OpenBatch {
     /// [`Error::BatchUnread`]
     pub fn check_read(&self) -> Result<()> {
         match self.state {
-            State::End if self.buffer.is_empty() => Ok(()),
+            State::End if self.buffer.as_slice().is_empty() => Ok(()),
             _ => Err(Error::BatchUnread { batch: self.batch.id }),
         }
     }

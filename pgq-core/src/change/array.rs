@@ -27,7 +27,7 @@ impl<'de> Array<'de> {
     fn element(&mut self, rest: &'de str) -> Option<Option<Cow<'de, str>>> {
         let end = element_end(rest)?;
         let (element, rest) = rest.split_at_checked(end)?;
-        self.rest = if rest.is_empty() { None } else { Some(rest.strip_prefix(',')?) };
+        self.rest = rest.strip_prefix(',');
         Some(match element.strip_prefix('"') {
             Some(quoted) => Some(unescape(quoted.strip_suffix('"')?)),
             None if element == "NULL" => None,

@@ -111,8 +111,9 @@ impl Row {
     /// The same holds for untagged enums. A `json` column is a string; decode it with `serde_json`. Dates in other formats than ISO
     /// (`DateStyle`), `infinity` and dates before Christ do not fit the types of chrono: take a string.
     ///
-    /// chrono's types read ISO 8601, which PostgreSQL's text is only almost. They get it with the `T` and the minutes of the offset
-    /// that PostgreSQL omits. This happens to no other type: only where a field says that it expects a "date and time" or "RFC 3339".
+    /// chrono's types (with its feature `serde`) read ISO 8601, which PostgreSQL's text is only almost. They get it with the `T` and the
+    /// minutes of the offset that PostgreSQL omits. This happens to no other type: only where a field says that it expects a "date and
+    /// time" or "RFC 3339".
     ///
     /// # Errors
     ///

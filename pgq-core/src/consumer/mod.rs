@@ -69,7 +69,7 @@ pub fn info_all() -> Call<'static, Vec<ConsumerInfo>> {
     consumer_info(None, None, infos)
 }
 
-fn consumer_info<'a, T>(
+fn consumer_info<'a, T: 'a>(
     queue: Option<&'a str>,
     consumer: Option<&'a str>,
     decode: fn(Answer<'_>) -> Result<T>,

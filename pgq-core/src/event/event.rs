@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::answer::Columns;
-use crate::{Error, EventId, Result, TxId};
+use crate::{Change, Error, EventId, Result, TxId};
 
 /// An event of a batch, as `pgq.get_batch_events` and the batch cursor show it.
 ///
@@ -48,6 +48,16 @@ impl Event {
     /// [`Error::Deserialize`], also where the data is NULL.
     pub fn urlencoded<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         serde_urlencoded::from_str(self.required_data()?).map_err(serde::de::Error::custom)
+    }
+
+    /// Decodes the row change that `logutriga`, `jsontriga` or `sqltriga` wrote.
+    ///
+    /// # Errors
+    /// [`Error::NotAChange`] for an event of another kind, [`Error::Malformed`] for text that is none of theirs.
+    pub fn change(&self) -> Result<Change> {
+        let [event_type, data, extra1, extra2] =
+            [&self.event_type, &self.data, &self.extra1, &self.extra2].map(Option::as_deref);
+        Change::decode(event_type, data, extra1, extra2)
     }
 
     fn required_data(&self) -> Result<&str> {

@@ -126,7 +126,7 @@ pub fn current_table(queue: &str) -> Call<'_, String> {
         .bind(queue)
 }
 
-/// Prepares a [`Copy`] into the table that takes the queue's inserts now; to be run in the transaction that copies. Wraps
+/// Prepares a [`Copy`](struct@Copy) into the table that takes the queue's inserts now; to be run in the transaction that copies. Wraps
 /// `pgq.current_event_table(text)`.
 ///
 /// # Errors

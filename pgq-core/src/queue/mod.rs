@@ -84,7 +84,7 @@ pub fn info_all() -> Call<'static, Vec<QueueInfo>> {
     queue_info(None, infos)
 }
 
-fn queue_info<T>(queue: Option<&str>, decode: fn(Answer<'_>) -> Result<T>) -> Call<'_, T> {
+fn queue_info<'a, T: 'a>(queue: Option<&'a str>, decode: fn(Answer<'_>) -> Result<T>) -> Call<'a, T> {
     const SQL: &str = "SELECT queue_name, queue_ntables, queue_cur_table, \
          extract(epoch FROM queue_rotation_period)::float8, queue_switch_time, queue_external_ticker, \
          queue_ticker_paused, queue_ticker_max_count, extract(epoch FROM queue_ticker_max_lag)::float8, \

@@ -51,7 +51,7 @@ impl Footprint {
     }
 
     pub(crate) fn wait_until_gone(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while !self.is_gone() {
             assert!(Instant::now() < deadline, "{} is still there", self.directory.display());
             thread::sleep(Duration::from_millis(20));

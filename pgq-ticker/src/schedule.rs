@@ -1,0 +1,160 @@
+use std::time::{Duration, Instant};
+
+/// How often a ticker does what. The defaults are pgqd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Periods {
+    /// Between two calls of `pgq.ticker()`: 1 second. At least 10 milliseconds.
+    pub tick: Duration,
+    /// Between two looks into the retry queue: 30 seconds.
+    pub retry: Duration,
+    /// Between two rounds of maintenance (rotation, vacuum): 120 seconds.
+    pub maintenance: Duration,
+    /// Between two tries of a stand-by to become the ticker: half a second.
+    pub standby: Duration,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_secs(1),
+            retry: Duration::from_secs(30),
+            maintenance: Duration::from_secs(120),
+            standby: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Something that a ticker does from time to time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Tick the queues that are due.
+    Tick,
+    /// Move due events from the retry queue.
+    Retry,
+    /// Run the maintenance operations.
+    Maintain,
+}
+
+/// Decides what is due. Knows no clock: time comes in as an argument.
+///
+/// A job that is late is done once, not as often as it was missed. Ticks come before retries, retries before maintenance.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use pgq_ticker::{Job, Periods, Schedule};
+///
+/// let start = Instant::now();
+/// let mut schedule = Schedule::new(Periods::default(), start);
+/// assert_eq!(schedule.due(start), Some(Job::Tick));
+/// assert_eq!(schedule.due(start), Some(Job::Retry));
+/// assert_eq!(schedule.due(start), Some(Job::Maintain));
+/// assert_eq!(schedule.due(start), None);
+/// assert_eq!(schedule.next(), start + Duration::from_secs(1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    jobs: [(Job, Duration, Instant); 3],
+}
+
+impl Schedule {
+    const SHORTEST: Duration = Duration::from_millis(10);
+
+    /// A schedule in which everything is due at once.
+    pub fn new(periods: Periods, now: Instant) -> Self {
+        let job = |job, period: Duration| (job, period.max(Self::SHORTEST), now);
+        Self {
+            jobs: [
+                job(Job::Tick, periods.tick),
+                job(Job::Retry, periods.retry),
+                job(Job::Maintain, periods.maintenance),
+            ],
+        }
+    }
+
+    /// Takes the first job that is due, and plans it anew: a period after it was due, or after now if that has passed too.
+    pub fn due(&mut self, now: Instant) -> Option<Job> {
+        let (job, period, at) = self.jobs.iter_mut().find(|(_, _, at)| *at <= now)?;
+        let next = *at + *period;
+        *at = if next > now { next } else { now + *period };
+        Some(*job)
+    }
+
+    /// Makes a job due at `now`.
+    pub fn hasten(&mut self, hastened: Job, now: Instant) {
+        for (job, _, at) in &mut self.jobs {
+            if *job == hastened {
+                *at = now;
+            }
+        }
+    }
+
+    /// When the next job will be due.
+    pub fn next(&self) -> Instant {
+        let [first, rest @ ..] = &self.jobs;
+        rest.iter().fold(first.2, |next, (_, _, at)| next.min(*at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn periods(tick: u64, retry: u64, maintenance: u64) -> Periods {
+        let [tick, retry, maintenance] = [tick, retry, maintenance].map(Duration::from_millis);
+        Periods { tick, retry, maintenance, ..Periods::default() }
+    }
+
+    fn all_due(schedule: &mut Schedule, now: Instant) -> Vec<Job> {
+        std::iter::from_fn(|| schedule.due(now)).collect()
+    }
+
+    #[test]
+    fn keeps_the_beat() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(periods(100, 10_000, 10_000), start);
+        all_due(&mut schedule, start);
+        let late = start + Duration::from_millis(130);
+        assert_eq!(all_due(&mut schedule, late), [Job::Tick]);
+        assert_eq!(schedule.next(), start + Duration::from_millis(200));
+    }
+
+    #[test]
+    fn makes_up_for_nothing() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(periods(100, 300, 10_000), start);
+        all_due(&mut schedule, start);
+        let late = start + Duration::from_millis(1050);
+        assert_eq!(all_due(&mut schedule, late), [Job::Tick, Job::Retry]);
+        assert_eq!(schedule.next(), late + Duration::from_millis(100));
+    }
+
+    #[test]
+    fn ticks_between_other_jobs() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(periods(10, 10, 10), start);
+        assert_eq!(schedule.due(start), Some(Job::Tick));
+        assert_eq!(schedule.due(start), Some(Job::Retry));
+        let later = start + Duration::from_millis(10);
+        assert_eq!(schedule.due(later), Some(Job::Tick));
+        assert_eq!(schedule.due(later), Some(Job::Retry));
+        assert_eq!(schedule.due(later), Some(Job::Maintain));
+    }
+
+    #[test]
+    fn is_never_faster_than_ten_milliseconds() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(periods(0, 0, 0), start);
+        all_due(&mut schedule, start);
+        assert_eq!(schedule.next(), start + Duration::from_millis(10));
+    }
+
+    #[test]
+    fn hastened_jobs_are_due() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Periods::default(), start);
+        all_due(&mut schedule, start);
+        schedule.hasten(Job::Retry, start);
+        assert_eq!(all_due(&mut schedule, start), [Job::Retry]);
+    }
+}
