@@ -1,4 +1,4 @@
-//! wip
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "async")]
 pub use pgq_async as aio;

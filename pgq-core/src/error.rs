@@ -246,6 +246,13 @@ pub enum Error {
         waited: std::time::Duration,
     },
 
+    /// The server did not answer in time; the connection is given up.
+    #[error("the server did not answer within {waited:?}")]
+    NoAnswerInTime {
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
+
     /// The ticker was stopped, so it cannot do what was asked of it.
     #[error("the ticker is stopped")]
     TickerStopped,
@@ -400,14 +407,16 @@ pub enum Error {
 impl Error {
     /// Whether the connection is gone or could not be made. Connect again, with a growing pause; what was open is rolled back.
     pub fn is_connection(&self) -> bool {
-        self.database().is_some_and(DatabaseError::is_connection)
+        matches!(self, Self::NoAnswerInTime { .. })
+            || self.database().is_some_and(DatabaseError::is_connection)
     }
 
     /// Whether the same work may succeed when it is tried again: a lost connection, a conflict with another transaction, a time
     /// limit, a server that is read-only for now.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::ReadOnly { .. } | Self::CreatedMeanwhile { .. } | Self::BatchLost { .. })
-            || self.database().is_some_and(|error| error.is_connection() || error.is_conflict())
+            || self.is_connection()
+            || self.database().is_some_and(DatabaseError::is_conflict)
     }
 
     /// The SQLSTATE, if the server reported one.

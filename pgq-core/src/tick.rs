@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::call::Answer;
+use crate::queue::nothing;
 use crate::subject::Subject;
 use crate::{Call, Role, TickId, TxId};
 
@@ -66,6 +67,14 @@ pub fn lead() -> Call<'static, bool> {
          'pgq'::regnamespace::oid::bigint::bit(32)::integer) \
          FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
     Call::new("pg_try_advisory_lock", Role::Public, SQL, |answer| answer.value())
+}
+
+/// Prepares the session that a ticker runs on: read committed, and no statement, lock or idle transaction for over a minute.
+pub fn session() -> Call<'static, ()> {
+    const SQL: &str = "SELECT set_config('default_transaction_isolation', 'read committed', false), \
+         set_config('statement_timeout', '60s', false), set_config('lock_timeout', '60s', false), \
+         set_config('idle_in_transaction_session_timeout', '60s', false)";
+    Call::new("set_config", Role::Public, SQL, nothing)
 }
 
 /// The id of the transaction, which it gets if it has none yet: the statement that a repeatable read transaction must begin with

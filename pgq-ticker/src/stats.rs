@@ -1,4 +1,7 @@
 use std::collections::BTreeMap;
+use std::error::Error as _;
+
+use pgq_core::Error;
 
 /// What a ticker does just now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,8 +32,51 @@ pub struct Stats {
     pub maintained: u64,
     /// How many of its calls failed.
     pub failures: u64,
-    /// What keeps it from working, if something does: connection, installation, rights. The text of the error.
+    /// What keeps it from working, if something does (connection, installation, rights): the text of the error.
     pub trouble: Option<String>,
-    /// The jobs that fail, such as `tick orders`, and the text of their last error.
+    /// The jobs that fail, such as `tick of "orders"`, with the text of their last error.
     pub failing: BTreeMap<String, String>,
+}
+
+impl Stats {
+    /// Notes what keeps the ticker from working; logs it when it is another trouble than before.
+    pub(crate) fn trouble(&mut self, error: &Error) {
+        let text = chain(error);
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::warn!(error = %text, "the ticker cannot work");
+        }
+        self.trouble = Some(text);
+    }
+
+    pub(crate) fn no_trouble(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!("the ticker can work again");
+        }
+    }
+
+    /// Notes that a job failed; logs it when it fails in another way than before.
+    pub(crate) fn fails(&mut self, job: String, error: &Error) {
+        let text = chain(error);
+        if self.failing.get(&job) != Some(&text) {
+            tracing::warn!(%job, error = %text, "a job of the ticker fails");
+        }
+        self.failing.insert(job, text);
+    }
+
+    pub(crate) fn works(&mut self, job: &str) {
+        if self.failing.remove(job).is_some() {
+            tracing::info!(%job, "a job of the ticker works again");
+        }
+    }
+}
+
+/// The error and its causes in one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

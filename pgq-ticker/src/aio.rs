@@ -1,0 +1,151 @@
+//! The ticker on a task, on the driver `tokio-postgres`.
+
+mod runner;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pgq_async::futures::future::BoxFuture;
+use pgq_async::tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use pgq_async::tokio_postgres::{self, Client, Config, NoTls, Socket};
+use pgq_core::{Error, Result};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use self::runner::{Command, Runner};
+use crate::{Periods, Stats, limits};
+
+/// A ticker that runs on a task of this process, on a connection of its own.
+///
+/// Start one in each replica of an application: one ticks, the others stand by and take over within a second or so. Dropping it
+/// stops it after the step in hand.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use pgq_ticker::aio::Ticker;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let ticker = Ticker::builder("host=/run/postgresql dbname=shop".parse()?)
+///     .tick_period(Duration::from_millis(100))
+///     .spawn();
+/// // …
+/// println!("{} ticks", ticker.stats().ticks);
+/// ticker.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a ticker that is dropped stops"]
+pub struct Ticker {
+    commands: mpsc::UnboundedSender<Command>,
+    stats: Arc<Mutex<Stats>>,
+    task: JoinHandle<()>,
+}
+
+impl Ticker {
+    /// A ticker for the database that `config` names. Its user needs the role `pgq_admin`.
+    ///
+    /// The connection must not go through a pooler that shares it: the lock that makes one ticker of many belongs to the session.
+    pub fn builder(config: Config) -> Builder {
+        Builder { connect: connector(limits::aio(config), NoTls), periods: Periods::default() }
+    }
+
+    /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
+    /// stand-by can do that, with the help of the ticker that leads. What tests need.
+    ///
+    /// # Errors
+    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`], [`Error::NoTickInTime`].
+    pub async fn tick_now(&self, queue: &str) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::TickNow { queue: queue.to_owned(), answer };
+        self.commands.send(command).map_err(|_| Error::TickerStopped)?;
+        answered.await.unwrap_or(Err(Error::TickerStopped))
+    }
+
+    /// What it has done so far, and what troubles it.
+    pub fn stats(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops it and waits for the step in hand; tells what it has done.
+    pub async fn stop(self) -> Stats {
+        let Self { commands, stats, task } = self;
+        drop(commands);
+        // A task that was aborted with its runtime has stopped too.
+        let _ = task.await;
+        let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.clone()
+    }
+}
+
+/// Sets up a [`Ticker`].
+#[must_use = "a ticker does nothing until it is spawned"]
+pub struct Builder {
+    connect: Connect,
+    periods: Periods,
+}
+
+type Connection = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+type Connected = Result<(Client, Connection), tokio_postgres::Error>;
+type Connect = Box<dyn Fn() -> BoxFuture<'static, Connected> + Send + Sync>;
+
+impl Builder {
+    /// Sets the time between two calls of `pgq.ticker()`: 1 second unless set, 10 milliseconds at least.
+    pub fn tick_period(mut self, period: Duration) -> Self {
+        self.periods.tick = period;
+        self
+    }
+
+    /// Sets the time between two looks into the retry queue: 30 seconds unless set.
+    pub fn retry_period(mut self, period: Duration) -> Self {
+        self.periods.retry = period;
+        self
+    }
+
+    /// Sets the time between two rounds of maintenance (rotation, vacuum): 120 seconds unless set.
+    pub fn maintenance_period(mut self, period: Duration) -> Self {
+        self.periods.maintenance = period;
+        self
+    }
+
+    /// Connects with TLS, to the database that `config` names; without this, connections are in the clear.
+    pub fn tls<T>(mut self, config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send + 'static,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.connect = connector(limits::aio(config), tls);
+        self
+    }
+
+    /// Starts the task. The connection is made there, and made anew when it breaks; see [`Ticker::stats`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn(self) -> Ticker {
+        let (commands, received) = mpsc::unbounded_channel();
+        let stats = Arc::default();
+        let runner = Runner::new(self.connect, self.periods, received, Arc::clone(&stats));
+        Ticker { commands, stats, task: tokio::spawn(runner.run()) }
+    }
+}
+
+fn connector<T>(config: Config, tls: T) -> Connect
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::TlsConnect: Send,
+    T::Stream: Send + 'static,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    Box::new(move || {
+        let (config, tls) = (config.clone(), tls.clone());
+        Box::pin(async move {
+            let (client, connection) = config.connect(tls).await?;
+            let connection: Connection = Box::pin(connection);
+            Ok((client, connection))
+        })
+    })
+}

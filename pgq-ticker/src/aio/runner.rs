@@ -1,0 +1,125 @@
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pgq_async::ClientExt;
+use pgq_async::tokio_postgres::Client;
+use pgq_core::{Error, Result};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot::Sender;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Connect;
+use crate::request::RequestId;
+use crate::routine::{Action, Routine};
+use crate::{Periods, State, Stats};
+
+/// Carries out what the [`Routine`] decides.
+pub(super) struct Runner {
+    routine: Routine,
+    connect: Connect,
+    link: Option<Link>,
+    commands: UnboundedReceiver<Command>,
+    askers: HashMap<RequestId, Sender<Result<()>>>,
+    asked: u64,
+    stats: Arc<Mutex<Stats>>,
+}
+
+/// What the handle wants of the task.
+pub(super) enum Command {
+    TickNow { queue: String, answer: Sender<Result<()>> },
+}
+
+/// A client and the task that drives its connection.
+struct Link {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Runner {
+    /// No call takes as long; a connection on which one does is given up.
+    const LIMIT: Duration = Duration::from_secs(70);
+    const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+
+    pub(super) fn new(
+        connect: Connect,
+        periods: Periods,
+        commands: UnboundedReceiver<Command>,
+        stats: Arc<Mutex<Stats>>,
+    ) -> Self {
+        let routine = Routine::new(periods, fastrand::Rng::new(), Instant::now());
+        Self { routine, connect, link: None, commands, askers: HashMap::new(), asked: 0, stats }
+    }
+
+    /// Runs until the handle stops it or is gone.
+    pub(super) async fn run(mut self) {
+        let mut wait = Duration::ZERO;
+        loop {
+            match timeout(wait, self.commands.recv()).await {
+                Ok(Some(Command::TickNow { queue, answer })) => self.tick_now(queue, answer),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+            wait = self.step().await;
+            self.publish(self.routine.stats().clone());
+        }
+        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
+    }
+
+    /// Does one thing, and tells for how long there is no other.
+    async fn step(&mut self) -> Duration {
+        match self.routine.next(Instant::now()) {
+            Action::Connect => match limited(Self::CONNECT_LIMIT, (self.connect)()).await {
+                Ok(Ok((client, connection))) => {
+                    // The client reports how its connection ended.
+                    let driver = tokio::spawn(async { drop(connection.await) });
+                    self.link = Some(Link { client, driver });
+                    self.routine.connected(Instant::now());
+                }
+                Ok(Err(error)) => self.routine.lost(&Error::from(error), Instant::now()),
+                Err(error) => self.routine.lost(&error, Instant::now()),
+            },
+            Action::Disconnect => self.link = None,
+            Action::Call => {
+                let (Some(link), Some(call)) = (&self.link, self.routine.call()) else {
+                    return Duration::ZERO;
+                };
+                match limited(Self::LIMIT, link.client.call(call)).await {
+                    Ok(reply) => self.routine.replied(reply, Instant::now()),
+                    Err(error) => self.routine.lost(&error, Instant::now()),
+                }
+            }
+            Action::Answer(id, answer) => {
+                if let Some(asker) = self.askers.remove(&id) {
+                    // One who went away wants no answer.
+                    let _ = asker.send(answer);
+                }
+            }
+            Action::Wait(wait) => return wait,
+        }
+        Duration::ZERO
+    }
+
+    fn tick_now(&mut self, queue: String, answer: Sender<Result<()>>) {
+        self.asked += 1;
+        let id = RequestId(self.asked);
+        self.askers.insert(id, answer);
+        self.routine.tick_now(id, queue, Instant::now());
+    }
+
+    fn publish(&self, stats: Stats) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
+async fn limited<F: Future>(limit: Duration, future: F) -> Result<F::Output> {
+    timeout(limit, future).await.map_err(|_| Error::NoAnswerInTime { waited: limit })
+}

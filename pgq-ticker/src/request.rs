@@ -1,0 +1,90 @@
+use std::time::{Duration, Instant};
+
+use pgq_core::{Call, Error, TxId, tick};
+
+use crate::reply::Reply;
+
+/// Tells requests apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(pub(crate) u64);
+
+/// The wish for a tick that covers all that was committed when it was uttered.
+///
+/// It commits a transaction of its own, the marker, and waits for a tick that sees it: its snapshot is younger than the wish.
+#[derive(Debug)]
+pub(crate) struct Request {
+    id: RequestId,
+    queue: String,
+    asked: Instant,
+    due: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Mark,
+    Force(TxId),
+    Tick(TxId),
+    Cover(TxId),
+}
+
+impl Request {
+    pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+    const POLL: Duration = Duration::from_millis(20);
+
+    pub(crate) fn new(id: RequestId, queue: String, now: Instant) -> Self {
+        Self { id, queue, asked: now, due: now, stage: Stage::Mark }
+    }
+
+    /// Takes in the answer to [`call`](Self::call); `true` when the tick is there.
+    pub(crate) fn replied(&mut self, reply: &Reply, leading: bool, now: Instant) -> bool {
+        self.stage = match (self.stage, reply) {
+            (_, Reply::Marked(marker)) => Stage::Force(*marker),
+            // A queue that has no newest tick is unknown or new: ticking it tells which.
+            (Stage::Force(marker), Reply::Forced(last)) if leading || last.is_none() => Stage::Tick(marker),
+            (Stage::Force(marker), _) => Stage::Cover(marker),
+            (Stage::Tick(marker), _) => Stage::Cover(marker),
+            (_, Reply::Covered(true)) => return true,
+            (Stage::Cover(marker), _) => {
+                self.due = now + Self::POLL;
+                if leading { Stage::Tick(marker) } else { Stage::Cover(marker) }
+            }
+            (Stage::Mark, _) => Stage::Mark,
+        };
+        false
+    }
+
+    pub(crate) fn start_over(&mut self) {
+        self.stage = Stage::Mark;
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(crate) fn call(&self) -> Call<'_, Reply> {
+        match self.stage {
+            Stage::Mark => tick::current_txid().map(Reply::Marked),
+            Stage::Force(_) => tick::force(&self.queue).map(Reply::Forced),
+            Stage::Tick(_) => tick::queue(&self.queue).map(Reply::TickedQueue),
+            Stage::Cover(marker) => tick::covers(&self.queue, marker).map(Reply::Covered),
+        }
+    }
+
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        now >= self.asked + Self::LIMIT
+    }
+
+    pub(crate) fn late(&self) -> Error {
+        Error::NoTickInTime { queue: self.queue.clone(), waited: Self::LIMIT }
+    }
+
+    /// When it wants attention next.
+    pub(crate) fn next(&self, now: Instant) -> Instant {
+        if self.is_due(now) { self.asked + Self::LIMIT } else { self.due }
+    }
+}

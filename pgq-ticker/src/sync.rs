@@ -1,0 +1,142 @@
+//! The ticker on a thread, on the driver `postgres`.
+
+mod runner;
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use pgq_core::{Error, Result};
+use pgq_sync::postgres::tls::{MakeTlsConnect, TlsConnect};
+use pgq_sync::postgres::{self, Client, Config, NoTls, Socket};
+
+use self::runner::{Command, Runner};
+use crate::request::Request;
+use crate::{Periods, Stats, limits};
+
+/// A ticker that runs on a thread of this process, on a connection of its own.
+///
+/// Start one in each replica of an application: one ticks, the others stand by and take over within a second or so. Dropping it
+/// stops it.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use pgq_ticker::sync::Ticker;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ticker = Ticker::builder("host=/run/postgresql dbname=shop".parse()?)
+///     .tick_period(Duration::from_millis(100))
+///     .spawn()?;
+/// // …
+/// println!("{} ticks", ticker.stats().ticks);
+/// ticker.stop();
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a ticker that is dropped stops"]
+pub struct Ticker {
+    commands: mpsc::Sender<Command>,
+    stats: Arc<Mutex<Stats>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// A ticker for the database that `config` names. Its user needs the role `pgq_admin`.
+    ///
+    /// The connection must not go through a pooler that shares it: the lock that makes one ticker of many belongs to the session.
+    pub fn builder(config: Config) -> Builder {
+        let config = limits::sync(config);
+        Builder { connect: Box::new(move || config.connect(NoTls)), periods: Periods::default() }
+    }
+
+    /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
+    /// stand-by can do that, with the help of the ticker that leads. What tests need.
+    ///
+    /// # Errors
+    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`], [`Error::NoTickInTime`].
+    pub fn tick_now(&self, queue: &str) -> Result<()> {
+        let (answer, answered) = mpsc::channel();
+        let command = Command::TickNow { queue: queue.to_owned(), answer };
+        self.commands.send(command).map_err(|_| Error::TickerStopped)?;
+        answered.recv_timeout(Request::LIMIT * 2).unwrap_or(Err(Error::TickerStopped))
+    }
+
+    /// What it has done so far, and what troubles it.
+    pub fn stats(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops it and waits for the step in hand; tells what it has done.
+    pub fn stop(mut self) -> Stats {
+        self.join();
+        self.stats()
+    }
+
+    fn join(&mut self) {
+        // It has ended by itself if nobody listens.
+        let _ = self.commands.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+/// Sets up a [`Ticker`].
+#[must_use = "a ticker does nothing until it is spawned"]
+pub struct Builder {
+    connect: Connect,
+    periods: Periods,
+}
+
+type Connect = Box<dyn FnMut() -> Result<Client, postgres::Error> + Send>;
+
+impl Builder {
+    /// Sets the time between two calls of `pgq.ticker()`: 1 second unless set, 10 milliseconds at least.
+    pub fn tick_period(mut self, period: Duration) -> Self {
+        self.periods.tick = period;
+        self
+    }
+
+    /// Sets the time between two looks into the retry queue: 30 seconds unless set.
+    pub fn retry_period(mut self, period: Duration) -> Self {
+        self.periods.retry = period;
+        self
+    }
+
+    /// Sets the time between two rounds of maintenance (rotation, vacuum): 120 seconds unless set.
+    pub fn maintenance_period(mut self, period: Duration) -> Self {
+        self.periods.maintenance = period;
+        self
+    }
+
+    /// Connects with TLS, to the database that `config` names; without this, connections are in the clear.
+    pub fn tls<T>(mut self, config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let config = limits::sync(config);
+        self.connect = Box::new(move || config.connect(tls.clone()));
+        self
+    }
+
+    /// Starts the thread. The connection is made there, and made anew when it breaks; see [`Ticker::stats`].
+    ///
+    /// # Errors
+    /// That of the operating system, if it gives no thread.
+    pub fn spawn(self) -> std::io::Result<Ticker> {
+        let (commands, received) = mpsc::channel();
+        let stats = Arc::default();
+        let runner = Runner::new(self.connect, self.periods, received, Arc::clone(&stats));
+        let thread = thread::Builder::new().name("pgq-ticker".to_owned()).spawn(|| runner.run())?;
+        Ok(Ticker { commands, stats, thread: Some(thread) })
+    }
+}
