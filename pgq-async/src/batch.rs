@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use pgq_core::batch::OpenBatch;
-use pgq_core::{Error, Event, NextBatch, Result, event};
+use pgq_core::{Error, Event, NextBatch, Result};
 use tokio_postgres::{Client, RowStream, Transaction};
 
 use crate::{ClientExt, Consumer, Events, LoadedBatch};
@@ -86,7 +86,7 @@ impl<'c> Batch<'c> {
 
     /// Streams the rest of the events, for a loop that does not write through the batch. Asks for the next chunk while the loop
     /// works on this one.
-    pub fn events(&mut self) -> Events<'_> {
+    pub fn events(&mut self) -> Events<'_, 'c> {
         Events::new(self)
     }
 
@@ -163,14 +163,14 @@ impl<'c> Batch<'c> {
     async fn fill(&mut self) -> Result<()> {
         while self.open.wants_chunk() {
             let chunk = match &mut self.ahead {
-                Some(ahead) => ahead.receive().await?,
+                Some(ahead) => ahead.receive(&self.open).await,
                 None => match self.open.fetch()? {
-                    Some(fetch) => self.transaction.call(fetch).await?,
+                    Some(fetch) => self.transaction.call(fetch).await,
                     None => break,
                 },
             };
             self.ahead = None;
-            self.open.received(chunk);
+            self.open.received(chunk?);
         }
         Ok(())
     }
@@ -190,8 +190,8 @@ impl<'c> Batch<'c> {
 }
 
 impl Ahead {
-    async fn receive(&mut self) -> Result<Vec<Event>> {
-        while let Some(row) = self.rows.try_next().await? {
+    async fn receive(&mut self, open: &OpenBatch) -> Result<Vec<Event>> {
+        while let Some(row) = self.rows.try_next().await.map_err(|error| open.error(error))? {
             self.events.push(Event::try_from(&row)?);
         }
         Ok(std::mem::take(&mut self.events))
@@ -200,9 +200,9 @@ impl Ahead {
 
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
-    let raw = open.wants_raw_retries() && transaction.call(event::may_retry_raw()).await?;
-    if let Some(retries) = open.retries(raw)? {
-        transaction.call(retries).await?;
+    if open.has_retries() {
+        let role = transaction.call(open.retry_role()).await?;
+        transaction.call(open.retries(role)?).await?;
     }
     open.finished(transaction.call(open.finish()).await?)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, Stream, StreamExt};
+use futures::stream::Stream;
 use pgq_core::{Error, Event, Result};
 use tokio_postgres::Client;
 
@@ -15,21 +15,48 @@ use crate::{Batch, Consumer};
 ///
 /// Ends after an error. Dropping it early loses nothing: the batch goes on where it stopped, or comes again.
 #[must_use]
-pub struct Events<'b>(BoxStream<'b, Result<Event>>);
+pub struct Events<'b, 'c>(Reading<'b, 'c>);
 
-impl<'b> Events<'b> {
-    pub(crate) fn new<'c>(batch: &'b mut Batch<'c>) -> Self {
-        let next = async |batch: &'b mut Batch<'c>| Ok(batch.next_ahead().await?.map(|event| (event, batch)));
-        Self(stream::try_unfold(batch, next).boxed())
+enum Reading<'b, 'c> {
+    Idle(&'b mut Batch<'c>),
+    Busy(BoxFuture<'b, Result<Option<(Event, &'b mut Batch<'c>)>>>),
+    End,
+}
+
+impl<'b, 'c> Events<'b, 'c> {
+    pub(crate) fn new(batch: &'b mut Batch<'c>) -> Self {
+        Self(Reading::Idle(batch))
     }
 }
 
-impl Stream for Events<'_> {
+impl Stream for Events<'_, '_> {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        if let Reading::Idle(batch) = &mut self.0 {
+            if let Some(event) = batch.pop() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+        }
+        let mut next = match mem::replace(&mut self.0, Reading::End) {
+            Reading::Idle(batch) => read_on(batch).boxed(),
+            Reading::Busy(next) => next,
+            Reading::End => return Poll::Ready(None),
+        };
+        let Poll::Ready(next) = next.poll_unpin(cx) else {
+            self.0 = Reading::Busy(next);
+            return Poll::Pending;
+        };
+        Poll::Ready(next.transpose().map(|next| {
+            let (event, batch) = next?;
+            self.0 = Reading::Idle(batch);
+            Ok(event)
+        }))
     }
+}
+
+async fn read_on<'b, 'c>(batch: &'b mut Batch<'c>) -> Result<Option<(Event, &'b mut Batch<'c>)>> {
+    Ok(batch.next_ahead().await?.map(|event| (event, batch)))
 }
 
 /// Streams the events of all batches that are there. Comes from [`Consumer::next_events`].

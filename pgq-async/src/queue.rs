@@ -106,7 +106,7 @@ impl Queue {
     /// Takes the rights of `pgq_admin`. Passes by the queue's limit of events per transaction.
     ///
     /// # Errors
-    /// Those of [`event::current_table`] and [`event::insert`].
+    /// Those of [`event::copy`] and [`event::insert`]. When the `COPY` itself fails, the connection may be broken: throw it away.
     pub async fn copy_events<'a>(
         &self,
         transaction: &Transaction<'_>,

@@ -147,8 +147,8 @@ pub enum Error {
         batch: BatchId,
         /// The event that is not in it, if it is known which.
         event: Option<EventId>,
-        /// What the server said.
-        source: DatabaseError,
+        /// What the server said, if it was the server that missed it.
+        source: Option<DatabaseError>,
     },
 
     /// An event was to be retried when its batch was finished, or about to be.
@@ -307,8 +307,8 @@ pub enum Error {
         function: &'static str,
         /// The role it is granted to.
         role: Role,
-        /// What the server said.
-        source: DatabaseError,
+        /// What the server said, if it refused something.
+        source: Option<DatabaseError>,
     },
 
     /// The session cannot write: it is on a standby, or its transactions are read-only.
@@ -435,7 +435,6 @@ impl Error {
             | Self::NoTicks { source, .. }
             | Self::TickNotFound { source, .. }
             | Self::BatchNotFound { source, .. }
-            | Self::EventNotFound { source, .. }
             | Self::InsertDisabled { source, .. }
             | Self::TransactionLimit { source, .. }
             | Self::TickerPaused { source, .. }
@@ -444,11 +443,13 @@ impl Error {
             | Self::ForeignTicks { source }
             | Self::UnknownParameter { source, .. }
             | Self::NotInstalled { source, .. }
-            | Self::MissingPrivilege { source, .. }
             | Self::Encoding { source }
             | Self::EventTimestamp { source, .. }
             | Self::Database { source, .. } => Some(source),
-            Self::ReadOnly { source } | Self::UnexpectedAnswer { source, .. } => source.as_ref(),
+            Self::ReadOnly { source }
+            | Self::UnexpectedAnswer { source, .. }
+            | Self::EventNotFound { source, .. }
+            | Self::MissingPrivilege { source, .. } => source.as_ref(),
             _ => None,
         }
     }

@@ -79,7 +79,9 @@ impl<'a> Subject<'a> {
             return Error::Database { function: Some(function), source };
         };
         match *state {
-            SqlState::INSUFFICIENT_PRIVILEGE => Error::MissingPrivilege { function, role, source },
+            SqlState::INSUFFICIENT_PRIVILEGE => {
+                Error::MissingPrivilege { function, role, source: Some(source) }
+            }
             SqlState::INVALID_SCHEMA_NAME | SqlState::UNDEFINED_FUNCTION => {
                 Error::NotInstalled { function, source }
             }
@@ -123,7 +125,9 @@ impl<'a> Subject<'a> {
                 Error::TickNotFound { queue, tick: self.tick.unwrap_or(TickId(0)), source }
             }
             Condition::BatchNotFound => Error::BatchNotFound { batch, source },
-            Condition::EventNotFound => Error::EventNotFound { batch, event: self.event, source },
+            Condition::EventNotFound => {
+                Error::EventNotFound { batch, event: self.event, source: Some(source) }
+            }
             Condition::InsertDisabled => Error::InsertDisabled { queue, source },
             Condition::TransactionLimit => Error::TransactionLimit { queue, source },
             Condition::TickerPaused => Error::TickerPaused { queue, source },

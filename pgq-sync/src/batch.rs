@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use pgq_core::batch::OpenBatch;
-use pgq_core::{Error, Event, NextBatch, Result, event};
+use pgq_core::{Error, Event, NextBatch, Result};
 use postgres::{Client, Transaction};
 
 use crate::{ClientExt, Consumer, Events, LoadedBatch};
@@ -146,9 +146,9 @@ impl<'c> Batch<'c> {
 
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
-    let raw = open.wants_raw_retries() && transaction.call(event::may_retry_raw())?;
-    if let Some(retries) = open.retries(raw)? {
-        transaction.call(retries)?;
+    if open.has_retries() {
+        let role = transaction.call(open.retry_role())?;
+        transaction.call(open.retries(role)?)?;
     }
     open.finished(transaction.call(open.finish())?)
 }

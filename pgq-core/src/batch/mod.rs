@@ -156,6 +156,24 @@ pub fn retry(batch: BatchId, seconds: i32) -> Call<'static, u64> {
         .bind(seconds)
 }
 
+/// Tells as which role this user can have events of the batch retried, [`Role::Admin`] or [`Role::Reader`]; `None` where the batch is
+/// not open. `pgq_admin` may call [`event::retry_many_raw`](crate::event::retry_many_raw).
+pub fn retry_role(batch: BatchId) -> Call<'static, Option<Role>> {
+    const SQL: &str = "SELECT (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) \
+         AND has_table_privilege('pgq.retry_queue', 'SELECT') FROM pg_catalog.pg_proc p \
+         WHERE p.pronamespace = 'pgq'::regnamespace AND p.proname = 'event_retry_raw') \
+         FROM pgq.get_batch_info($1) WHERE queue_name IS NOT NULL";
+    Call::new("pgq.get_batch_info", Role::Reader, SQL, |answer| match answer.rows.is_empty() {
+        true => Ok(None),
+        false => {
+            let admin = answer.value::<Option<bool>>()?.unwrap_or_default();
+            Ok(Some(if admin { Role::Admin } else { Role::Reader }))
+        }
+    })
+    .about(Subject::batch(batch))
+    .bind(batch.0)
+}
+
 fn decode_events(answer: Answer<'_>) -> Result<Vec<Event>> {
     answer.rows.iter().map(Event::try_from).collect()
 }

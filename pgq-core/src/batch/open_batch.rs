@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use std::vec;
 
 use super::{ChunkSize, Filter, Finish, NextBatch, Pace};
-use crate::{Call, Error, Event, EventId, Result, batch, event};
+use crate::{Call, Error, Event, EventId, Result, Role, batch, event};
 
 /// Which batches a consumer wants, and how it reads them.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,7 @@ pub struct OpenBatch {
     limit: u32,
     buffer: vec::IntoIter<Event>,
     received: usize,
+    fingerprint: u64,
     last_id: Option<EventId>,
     twice: BTreeSet<EventId>,
     retries: BTreeMap<EventId, i32>,
@@ -56,6 +58,7 @@ impl OpenBatch {
             cursor,
             buffer: Vec::new().into_iter(),
             received: 0,
+            fingerprint: 0,
             last_id: None,
             twice: BTreeSet::new(),
             retries: BTreeMap::new(),
@@ -96,6 +99,7 @@ impl OpenBatch {
         self.limit = self.reading.chunk.after(self.limit, chunk.len(), bytes);
         self.received += chunk.len();
         for event in &chunk {
+            self.fingerprint = self.fingerprint.wrapping_add(fingerprint(event.id));
             if self.last_id.replace(event.id) == Some(event.id) {
                 self.twice.insert(event.id);
             }
@@ -120,7 +124,7 @@ impl OpenBatch {
 
     /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts.
     pub fn retry(&mut self, event: &Event, after: Duration) {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
         self.retries.insert(event.id, i32::try_from(seconds).unwrap_or(i32::MAX));
     }
 
@@ -135,32 +139,35 @@ impl OpenBatch {
         }
     }
 
-    /// Whether the retries would be done better with the rights of `pgq_admin`: ask [`event::may_retry_raw`].
-    pub fn wants_raw_retries(&self) -> bool {
-        !self.retries_all()
-            && (self.retries.len() > 1 || self.retries.keys().any(|id| self.twice.contains(id)))
+    /// Whether [`retry`](Self::retry) noted anything.
+    pub fn has_retries(&self) -> bool {
+        !self.retries.is_empty()
     }
 
-    /// The statement that queues the noted retries, if there are any.
+    /// Asks as which role the retries can be queued; its answer goes to [`retries`](Self::retries).
+    pub fn retry_role(&self) -> Call<'static, Option<Role>> {
+        batch::retry_role(self.batch.id)
+    }
+
+    /// The statement that queues the noted retries: set-wise where all are to be retried alike, or `pgq_admin` may do it.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for an event that is in the batch twice (after a rewind), which only `pgq_admin` can have retried.
-    pub fn retries(&self, raw: bool) -> Result<Option<Call<'_, u64>>> {
+    /// [`Error::BatchLost`] if the batch is not open any more. [`Error::InvalidValue`] for an event that is in the batch twice (after
+    /// a rewind), which only `pgq_admin` can have retried.
+    pub fn retries(&self, role: Option<Role>) -> Result<Call<'_, u64>> {
+        let Some(role) = role else { return Err(self.lost()) };
         let retries: Vec<_> = self.retries.iter().map(|(&event, &seconds)| (event, seconds)).collect();
-        let Some(&(_, seconds)) = retries.first() else { return Ok(None) };
-        if self.retries_all() {
-            return Ok(Some(batch::retry(self.batch.id, seconds)));
-        }
-        if raw {
-            return Ok(Some(event::retry_many_raw(&self.queue, &self.consumer, self.batch.id, &retries)));
-        }
-        match retries.iter().find(|(event, _)| self.twice.contains(event)) {
-            Some((event, _)) => Err(Error::InvalidValue {
+        match (role, retries.first(), retries.iter().find(|(event, _)| self.twice.contains(event))) {
+            (_, Some(&(_, seconds)), _) if self.retries_all() => Ok(batch::retry(self.batch.id, seconds)),
+            (Role::Admin, ..) => {
+                Ok(event::retry_many_raw(&self.queue, &self.consumer, self.batch.id, &retries))
+            }
+            (_, _, Some((event, _))) => Err(Error::InvalidValue {
                 name: "retry of event",
                 value: event.to_string(),
                 reason: "it is in the batch twice, and only pgq_admin can have such an event retried",
             }),
-            None => Ok(Some(event::retry_many(self.batch.id, &retries))),
+            _ => Ok(event::retry_many(self.batch.id, &retries)),
         }
     }
 
@@ -176,20 +183,35 @@ impl OpenBatch {
     pub fn finished(&self, finish: Finish) -> Result<()> {
         match finish {
             Finish::Done => Ok(()),
-            Finish::NotOpen => Err(Error::BatchLost {
-                queue: self.queue.clone(),
-                consumer: self.consumer.clone(),
-                batch: self.batch.id,
-            }),
+            Finish::NotOpen => Err(self.lost()),
         }
     }
 
+    /// What an error stands for that came while a chunk was received.
+    pub fn error(&self, error: tokio_postgres::Error) -> Error {
+        batch::fetch(self.batch.id, &self.cursor, self.limit).error(error)
+    }
+
+    fn lost(&self) -> Error {
+        let (queue, consumer) = (self.queue.clone(), self.consumer.clone());
+        Error::BatchLost { queue, consumer, batch: self.batch.id }
+    }
+
+    /// Compares counts and fingerprints, for the ids of a large batch are not kept.
     fn retries_all(&self) -> bool {
+        let retried = self.retries.keys().map(|&id| fingerprint(id)).fold(0, u64::wrapping_add);
         let mut seconds = self.retries.values();
         let first = seconds.next();
         self.state == State::End
-            && self.reading.filter == Filter::default()
+            && self.reading.filter.is_empty()
             && self.retries.len() == self.received
+            && self.fingerprint == retried
             && seconds.all(|second| Some(second) == first)
     }
+}
+
+fn fingerprint(id: EventId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }

@@ -130,16 +130,24 @@ pub fn current_table(queue: &str) -> Call<'_, String> {
 /// `pgq.current_event_table(text)`.
 ///
 /// # Errors
-/// Like [`current_table`].
+/// Like [`current_table`]; [`Error::MissingPrivilege`] for a role that may not insert into the table.
 pub fn copy(queue: &str) -> Call<'_, Copy> {
     let prepare = |answer: Answer<'_>| {
         let subject = answer.subject;
         let (row, function) = answer.one()?;
         let mut columns = Columns::of(&row, function);
         let table: String = read_inserted(&mut columns, subject)?;
-        Ok(Copy::new(subject.queue.unwrap_or_default(), &table, columns.next()?))
+        let copy = Copy::new(subject.queue.unwrap_or_default(), &table, columns.next()?);
+        // A COPY that is refused breaks the connection: the driver answers the refusal with a message too many.
+        match columns.next()? {
+            true => Ok(copy),
+            false => Err(Error::MissingPrivilege { function: "COPY", role: Role::Admin, source: None }),
+        }
     };
     let sql = own_txid("pgq.current_event_table($1)", "");
+    let sql = format!(
+        "SELECT isolation, answer, now(), has_table_privilege(answer, 'INSERT') FROM ({sql}) AS table_of (isolation, answer)"
+    );
     Call::new("pgq.current_event_table", Role::Writer, sql, prepare).about(Subject::queue(queue)).bind(queue)
 }
 
@@ -191,33 +199,41 @@ pub fn retry_many(batch: BatchId, retries: &[(EventId, i32)]) -> Call<'static, u
 
 /// Like [`retry_many`], but the server reads the batch once for all of them; takes `pgq_admin`. Wraps `pgq.event_retry_raw` over
 /// `pgq.get_batch_events`.
+///
+/// # Errors
+/// [`Error::EventNotFound`]: roll back then, for the others are queued. [`Error::BatchNotFound`].
 pub fn retry_many_raw<'a>(
     queue: &'a str,
     consumer: &'a str,
     batch: BatchId,
     retries: &[(EventId, i32)],
 ) -> Call<'a, u64> {
-    const SQL: &str = "SELECT count(pgq.event_retry_raw($1, $2, now() + make_interval(secs => seconds), ev_id, ev_time, \
-         coalesce(ev_retry, 0) + 1, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)) \
+    const SQL: &str = "WITH waiting AS (SELECT w.ev_id FROM pgq.retry_queue w \
+         JOIN pgq.subscription s ON s.sub_id = w.ev_owner WHERE s.sub_batch = $3) \
+         SELECT count(CASE WHEN ev_id IS NOT NULL AND event NOT IN (SELECT ev_id FROM waiting) THEN \
+         pgq.event_retry_raw($1, $2, now() + make_interval(secs => seconds), ev_id, ev_time, coalesce(ev_retry, 0) + 1, \
+         ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4) END), \
+         min(CASE WHEN ev_id IS NULL THEN event END) \
          FROM unnest($4::bigint[], $5::bigint[]) AS r (event, seconds) \
-         JOIN (SELECT DISTINCT ON (ev_id) * FROM pgq.get_batch_events($3) ORDER BY ev_id, ev_retry DESC NULLS LAST) AS e \
-         ON ev_id = event WHERE NOT EXISTS (SELECT FROM pgq.retry_queue w JOIN pgq.subscription s ON s.sub_id = w.ev_owner \
-         WHERE s.sub_batch = $3 AND w.ev_id = event)";
-    Call::new("pgq.event_retry_raw", Role::Admin, SQL, count)
+         LEFT JOIN (SELECT DISTINCT ON (ev_id) * FROM pgq.get_batch_events($3) ORDER BY ev_id, ev_retry DESC NULLS LAST) AS e \
+         ON ev_id = event";
+    let queued = |answer: Answer<'_>| {
+        let batch = answer.subject.batch.unwrap_or(BatchId(0));
+        let (row, function) = answer.one()?;
+        let mut columns = Columns::of(&row, function);
+        let queued: i64 = columns.next()?;
+        match columns.next::<Option<i64>>()? {
+            Some(missing) => Err(Error::EventNotFound { batch, event: Some(EventId(missing)), source: None }),
+            None => Ok(queued.unsigned_abs()),
+        }
+    };
+    Call::new("pgq.event_retry_raw", Role::Admin, SQL, queued)
         .about(Subject { batch: Some(batch), ..Subject::consumer(queue, consumer) })
         .bind(queue)
         .bind(consumer)
         .bind(batch.0)
         .bind(Param::BigInts(retries.iter().map(|(event, _)| event.0).collect()))
         .bind(Param::BigInts(retries.iter().map(|(_, seconds)| (*seconds).into()).collect()))
-}
-
-/// Whether this user may call `pgq.event_retry_raw`, and so [`retry_many_raw`].
-pub fn may_retry_raw() -> Call<'static, bool> {
-    const SQL: &str = "SELECT coalesce(bool_and(has_function_privilege(p.oid, 'EXECUTE')), false) \
-         AND has_table_privilege('pgq.retry_queue', 'SELECT') FROM pg_catalog.pg_proc p \
-         WHERE p.pronamespace = 'pgq'::regnamespace AND p.proname = 'event_retry_raw'";
-    Call::new("has_function_privilege", Role::Public, SQL, |answer| answer.value())
 }
 
 /// Puts any event into the retry queue of a consumer, with a retry count of the caller's choice; `None` as id takes a new one.
@@ -249,9 +265,7 @@ pub fn retry_raw<'a>(
 }
 
 fn own_txid(expression: &str, from: &str) -> String {
-    format!(
-        "{OWN_TXID} SELECT isolation, CASE WHEN txid IS NOT NULL THEN {expression} END, now() FROM own {from}"
-    )
+    format!("{OWN_TXID} SELECT isolation, CASE WHEN txid IS NOT NULL THEN {expression} END FROM own {from}")
 }
 
 fn inserted(answer: Answer<'_>) -> Result<EventId> {
