@@ -1,5 +1,7 @@
 //! Ticks: what cuts a queue's events into batches.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::call::Answer;
@@ -55,6 +57,26 @@ pub fn force(queue: &str) -> Call<'_, Option<TickId>> {
         .bind(queue)
 }
 
+/// Makes the queues due for a tick whose newest one is from the future, as after the clock was set back, and tells how many. They
+/// would get no other until the clock has caught up. Wraps `pgq.force_tick(text)`.
+pub fn force_ahead() -> Call<'static, u64> {
+    const SQL: &str = "SELECT count(pgq.force_tick(queue_name)) FROM pgq.queue, LATERAL (SELECT tick_time FROM pgq.tick \
+         WHERE tick_queue = queue_id ORDER BY tick_queue DESC, tick_id DESC LIMIT 1) AS newest \
+         WHERE tick_time > now() AND NOT queue_ticker_paused AND NOT queue_external_ticker";
+    Call::new("pgq.force_tick", Role::Reader, SQL, |answer| Ok(answer.value::<i64>()?.unsigned_abs()))
+}
+
+/// Fails as [`queue()`] would on a queue that gets no ticks, and makes no tick: for one who is not the ticker.
+///
+/// # Errors
+/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::TickerPaused`](crate::Error::TickerPaused),
+/// [`Error::ExternalTicker`](crate::Error::ExternalTicker).
+pub fn refusal(queue: &str) -> Call<'_, ()> {
+    const SQL: &str = "SELECT pgq.ticker($1) WHERE NOT EXISTS (SELECT FROM pgq.queue \
+         WHERE queue_name = $1 AND NOT queue_ticker_paused AND NOT queue_external_ticker)";
+    Call::new("pgq.ticker", Role::Admin, SQL, nothing).about(Subject::queue(queue)).bind(queue)
+}
+
 /// Tries to become the one ticker of this database, for as long as the session lasts. Takes the advisory lock that pgqueue and
 /// pg_scheduler take too: the oids of the database and of schema `pgq`.
 ///
@@ -69,12 +91,15 @@ pub fn lead() -> Call<'static, bool> {
     Call::new("pg_try_advisory_lock", Role::Public, SQL, |answer| answer.value())
 }
 
-/// Prepares the session that a ticker runs on: read committed, and no statement, lock or idle transaction for over a minute.
-pub fn session() -> Call<'static, ()> {
+/// Prepares the session that a ticker runs on: read committed; no statement, lock or idle transaction for longer than `limit`; and
+/// the server ends it, and frees the lock of [`lead`], when it is asked nothing for `silence` (since PostgreSQL 14).
+pub fn session(limit: Duration, silence: Duration) -> Call<'static, ()> {
     const SQL: &str = "SELECT set_config('default_transaction_isolation', 'read committed', false), \
-         set_config('statement_timeout', '60s', false), set_config('lock_timeout', '60s', false), \
-         set_config('idle_in_transaction_session_timeout', '60s', false)";
-    Call::new("set_config", Role::Public, SQL, nothing)
+         set_config('statement_timeout', $1, false), set_config('lock_timeout', $1, false), \
+         set_config('idle_in_transaction_session_timeout', $1, false), \
+         (SELECT set_config(name, $2, false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout')";
+    let milliseconds = |time: Duration| time.as_millis().clamp(1, i32::MAX.unsigned_abs().into()).to_string();
+    Call::new("set_config", Role::Public, SQL, nothing).bind(milliseconds(limit)).bind(milliseconds(silence))
 }
 
 /// The id of the transaction, which it gets if it has none yet: the statement that a repeatable read transaction must begin with
