@@ -38,8 +38,16 @@
 //!
 //! # Pools
 //!
-//! A client of `deadpool_postgres` or `bb8_postgres` works as it is: `queue.insert_event(&**pool.get().await?, "type", "data")` for
-//! deadpool, `&*pool.get().await?` for bb8, and `consumer.next_events(&mut pool.get().await?)` for both.
+//! A client of `deadpool_postgres` or `bb8_postgres` works as it is:
+//!
+//! ```ignore
+//! let mut client = pool.get().await?;
+//! queue.insert_event(&**client, "order.paid", "7").await?;   // deadpool
+//! queue.insert_event(&*client, "order.paid", "7").await?;    // bb8
+//! let mut events = consumer.next_events(&mut client);        // both
+//! let mut consumer = consumer.attach(&mut **client);         // deadpool
+//! let mut consumer = consumer.attach(&mut *client);          // bb8
+//! ```
 
 mod attached;
 mod batch;

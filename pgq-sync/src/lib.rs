@@ -34,8 +34,14 @@
 //!
 //! # Pools
 //!
-//! A client of `r2d2_postgres` works as it is: `queue.insert_event(&mut *pool.get()?, "type", "data")?`, and
-//! `consumer.next_events(&mut pool.get()?)`.
+//! A client of `r2d2_postgres` works as it is:
+//!
+//! ```ignore
+//! let mut client = pool.get()?;
+//! queue.insert_event(&mut *client, "order.paid", "7")?;
+//! for event in consumer.next_events(&mut client) { … }
+//! let mut consumer = consumer.attach(&mut *client);
+//! ```
 
 mod attached;
 mod batch;

@@ -1,6 +1,6 @@
 /// How much of a batch is asked for at once: a number of events, and a budget in bytes.
 ///
-/// A cursor counts events, not bytes. So the first chunk of a batch is small, and each further one at most eight times as large as
+/// A cursor counts events, not bytes. So the first chunk of a batch is small, and each further one at most 32 times as large as
 /// the one before it and as many events as the budget holds of the size seen last: one when they are giants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkSize {
@@ -11,8 +11,8 @@ pub struct ChunkSize {
 }
 
 impl ChunkSize {
-    const FIRST: u32 = 16;
-    const GROWTH: u32 = 8;
+    const FIRST: u32 = 4;
+    const GROWTH: u32 = 32;
 
     pub(super) fn first(self) -> u32 {
         self.events.clamp(1, Self::FIRST)
@@ -39,8 +39,8 @@ mod tests {
     #[test]
     fn grows_to_the_limit() {
         let size = ChunkSize::default();
-        assert_eq!(size.first(), 16);
-        assert_eq!(size.after(16, 16, 1600), 128);
+        assert_eq!(size.first(), 4);
+        assert_eq!(size.after(4, 4, 400), 128);
         assert_eq!(size.after(128, 128, 12_800), 1000);
         assert_eq!(size.after(1000, 1000, 100_000), 1000);
     }
@@ -48,9 +48,9 @@ mod tests {
     #[test]
     fn giants_come_alone() {
         let size = ChunkSize::default();
-        assert_eq!(size.after(16, 16, 16 * (50 << 20)), 1);
+        assert_eq!(size.after(4, 4, 4 * (50 << 20)), 1);
         assert_eq!(size.after(1, 1, 2 << 20), 4);
-        assert_eq!(size.after(1, 1, 100), 8);
+        assert_eq!(size.after(1, 1, 100), 32);
     }
 
     #[test]

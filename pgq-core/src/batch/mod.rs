@@ -175,5 +175,6 @@ pub fn retry_role(batch: BatchId) -> Call<'static, Option<Role>> {
 }
 
 fn decode_events(answer: Answer<'_>) -> Result<Vec<Event>> {
-    answer.rows.iter().map(Event::try_from).collect()
+    // Each row is dropped when its event is made, so that a chunk is held once.
+    answer.rows.into_iter().map(|row| Event::try_from(&row)).collect()
 }
