@@ -89,6 +89,23 @@ impl Consumer {
     /// loop moves past its last event. Ends where no new tick is there; call it again later.
     ///
     /// Leaving the loop early leaves the batch open: it comes again, whole. So does an error, after which the stream ends.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(mut db: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let consumer = pgq_async::Consumer::new("orders", "billing");
+    /// loop {
+    ///     let mut events = consumer.next_events(&mut db);
+    ///     while let Some(event) = events.next_event().await? {
+    ///         if event.data.is_none() {
+    ///             events.retry(&event, Duration::from_secs(60))?;
+    ///         }
+    ///     }
+    ///     drop(events);
+    ///     tokio::time::sleep(Duration::from_secs(1)).await;
+    /// }
+    /// # }
+    /// ```
     pub fn next_events<'c>(&self, client: &'c mut Client) -> NextEvents<'c> {
         NextEvents::new(self.clone(), client)
     }

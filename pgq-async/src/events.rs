@@ -3,9 +3,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::Stream;
+use futures::{FutureExt, TryStreamExt};
 use pgq_core::{Error, Event, Result};
 use tokio_postgres::Client;
 
@@ -82,6 +82,14 @@ type Next<'c> = Option<(Event, Box<Batch<'c>>)>;
 impl<'c> NextEvents<'c> {
     pub(crate) fn new(consumer: Consumer, client: &'c mut Client) -> Self {
         Self { consumer, state: State::Start(client) }
+    }
+
+    /// The next event; `None` where no new tick is there. What the stream does, without an import.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::next_batch`], [`Batch::next_event`] and [`Batch::finish`].
+    pub async fn next_event(&mut self) -> Result<Option<Event>> {
+        self.try_next().await
     }
 
     /// Like [`Batch::retry`], for an event since the last batch began.

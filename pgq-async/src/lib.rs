@@ -4,7 +4,7 @@
 //! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
 //!
 //! Whatever produces or administers takes `&impl GenericClient`: a client, a transaction, or a pooled client by `&**pooled`. It then
-//! belongs to the transaction that it was given. Consuming takes `&mut Client`, because a batch is opened in one transaction and
+//! belongs to the transaction that it was given. (`insert_events` takes `&mut`, for it begins a savepoint.) Consuming takes `&mut Client`, because a batch is opened in one transaction and
 //! worked on in another.
 //!
 //! ```no_run

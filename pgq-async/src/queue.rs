@@ -42,17 +42,9 @@ impl Queue {
         client.call(queue::drop_with_consumers(&self.name)).await
     }
 
-    /// Changes the parameters that are set in `config`, in one transaction (a savepoint inside one of yours).
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) before anything is sent; those of [`queue::set_config`].
-    pub async fn set_config(&self, client: &mut impl GenericClient, config: &QueueConfig) -> Result<()> {
-        let settings = config.settings()?;
-        let transaction = client.transaction().await?;
-        for (parameter, value) in settings {
-            transaction.call(queue::set_config(&self.name, parameter, value)).await?;
-        }
-        Ok(transaction.commit().await?)
+    /// Changes the parameters that are set in `config`: all of them or none. One round trip; see [`queue::configure`].
+    pub async fn set_config(&self, client: &impl GenericClient, config: &QueueConfig) -> Result<()> {
+        client.call(queue::configure(&self.name, config)).await
     }
 
     /// Looks at the queue; `None` where it does not exist. One round trip; see [`queue::info`].

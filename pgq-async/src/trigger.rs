@@ -6,7 +6,7 @@ use tokio_postgres::GenericClient;
 /// Attaches a [`Trigger`] to a table.
 pub trait TriggerExt {
     /// Creates the trigger on the table, or replaces it by this one. One round trip; takes the owner of the table and a lock that
-    /// waits for its writers.
+    /// waits for its writers. Two triggers of one queue on one table need a [`Trigger::name`] each.
     ///
     /// # Errors
     /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) for options that exclude each other; the server's.

@@ -33,7 +33,7 @@ pub mod version;
 
 pub use chrono;
 
-pub use batch::{BatchInfo, Filter, NextBatch, Pace};
+pub use batch::{BatchInfo, ChunkSize, Filter, NextBatch, Pace};
 pub use call::Call;
 pub use change::{Change, Op};
 pub use consumer::ConsumerInfo;

@@ -13,7 +13,7 @@ pub enum Param<'a> {
     /// `text`
     Text(Option<Cow<'a, str>>),
     /// `text[]`
-    Texts(Vec<Option<&'a str>>),
+    Texts(Vec<Option<Cow<'a, str>>>),
     /// `boolean`
     Bool(bool),
     /// `integer`

@@ -49,6 +49,7 @@ pub fn external(queue: &str, tick: TickId, time: DateTime<Utc>, event_seq: i64) 
 /// Makes the queue due for a tick and answers with its newest tick; the next [`queue()`] or [`all`] makes the new one. Wraps
 /// `pgq.force_tick(text)`.
 ///
+/// With the two, and a commit before them, a test has its batch at once; where a ticker runs in the program, use its `tick_now`.
 /// Burns a thousand event ids and more. Does nothing, and answers `None`, where the queue is unknown; does nothing where it is
 /// paused or has an external ticker.
 pub fn force(queue: &str) -> Call<'_, Option<TickId>> {

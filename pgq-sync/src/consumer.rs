@@ -89,6 +89,24 @@ impl Consumer {
     /// loop moves past its last event. Ends where no new tick is there; call it again later.
     ///
     /// Leaving the loop early leaves the batch open: it comes again, whole. So does an error, after which the iterator ends.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
+    /// # let consumer = pgq_sync::Consumer::new("orders", "billing");
+    /// loop {
+    ///     let mut events = consumer.next_events(&mut db);
+    ///     while let Some(event) = events.next_event()? {
+    ///         if event.data.is_none() {
+    ///             events.retry(&event, Duration::from_secs(60))?;
+    ///         }
+    ///     }
+    ///     drop(events);
+    ///     std::thread::sleep(Duration::from_secs(1));
+    /// }
+    /// # }
+    /// ```
     pub fn next_events<'c>(&self, client: &'c mut Client) -> NextEvents<'c> {
         NextEvents::new(self.clone(), client)
     }

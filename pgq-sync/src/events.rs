@@ -55,19 +55,11 @@ impl<'c> NextEvents<'c> {
         Self { consumer, state: State::Start(client) }
     }
 
-    /// Like [`Batch::retry`], for an event since the last batch began.
+    /// The next event; `None` where no new tick is there. What the iterator does, for a loop that calls [`retry`](Self::retry).
     ///
     /// # Errors
-    /// [`Error::RetryTooLate`] when the iterator has ended.
-    pub fn retry(&mut self, event: &Event, after: Duration) -> Result<()> {
-        let State::Open(batch) = &mut self.state else {
-            return Err(Error::RetryTooLate { event: event.id });
-        };
-        batch.retry(event, after);
-        Ok(())
-    }
-
-    fn next_event(&mut self) -> Result<Option<Event>> {
+    /// Those of [`Consumer::next_batch`], [`Batch::next_event`] and [`Batch::finish`].
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut batch = match mem::replace(&mut self.state, State::End) {
             State::Start(client) => Batch::next(client, &self.consumer)?.map(Box::new),
             State::Open(batch) => Some(batch),
@@ -81,6 +73,18 @@ impl<'c> NextEvents<'c> {
             batch = open.advance(&self.consumer)?.then_some(open);
         }
         Ok(None)
+    }
+
+    /// Like [`Batch::retry`], for an event since the last batch began.
+    ///
+    /// # Errors
+    /// [`Error::RetryTooLate`] when the iterator has ended.
+    pub fn retry(&mut self, event: &Event, after: Duration) -> Result<()> {
+        let State::Open(batch) = &mut self.state else {
+            return Err(Error::RetryTooLate { event: event.id });
+        };
+        batch.retry(event, after);
+        Ok(())
     }
 }
 

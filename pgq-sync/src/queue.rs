@@ -40,17 +40,9 @@ impl Queue {
         client.call(queue::drop_with_consumers(&self.name))
     }
 
-    /// Changes the parameters that are set in `config`, in one transaction (a savepoint inside one of yours).
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`](pgq_core::Error::InvalidValue) before anything is sent; those of [`queue::set_config`].
+    /// Changes the parameters that are set in `config`: all of them or none. One round trip; see [`queue::configure`].
     pub fn set_config(&self, client: &mut impl GenericClient, config: &QueueConfig) -> Result<()> {
-        let settings = config.settings()?;
-        let mut transaction = client.transaction()?;
-        for (parameter, value) in settings {
-            transaction.call(queue::set_config(&self.name, parameter, value))?;
-        }
-        Ok(transaction.commit()?)
+        client.call(queue::configure(&self.name, config))
     }
 
     /// Looks at the queue; `None` where it does not exist. One round trip; see [`queue::info`].

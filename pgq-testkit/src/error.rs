@@ -1,10 +1,11 @@
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 /// Says why a throw-away server or database could not be had, and what to do about it.
 ///
-/// The cause, where there is one, is in [`source`](std::error::Error::source) and not repeated in the message.
-#[derive(Debug, thiserror::Error)]
+/// The cause, where there is one, is in [`source`](std::error::Error::source) and not repeated in the message. `Debug` has both: it is
+/// what `unwrap` in a test, and `?` in a `main`, show.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No folder with both `initdb` and `postgres` was found.
@@ -111,6 +112,18 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
 }
 
 impl Error {

@@ -61,7 +61,8 @@ pub fn insert_many<'a>(queue: &'a str, events: &'a [NewEvent<'_>]) -> Call<'a, V
         .about(Subject::queue(queue))
         .refuse(events.iter().find_map(NewEvent::check_size))
         .bind(queue);
-    let column = |field: usize| Param::Texts(events.iter().map(|event| event.field(field)).collect());
+    let column =
+        |field: usize| Param::Texts(events.iter().map(|event| event.field(field).map(Into::into)).collect());
     (0..NewEvent::FIELDS).map(column).fold(call, Call::bind)
 }
 

@@ -10,7 +10,7 @@ pub use self::info::QueueInfo;
 use crate::answer::Columns;
 use crate::call::Answer;
 use crate::subject::Subject;
-use crate::{Call, Result, Role};
+use crate::{Call, Param, Result, Role};
 
 /// Whether something was made, or was there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,26 @@ pub fn set_config<'a>(queue: &'a str, parameter: &'a str, value: impl Into<Strin
         .bind(queue)
         .bind(parameter)
         .bind(value.into())
+}
+
+/// Sets what `config` sets, in one statement: all of it or nothing. Wraps `pgq.set_queue_config(text, text, text)` over `unnest`.
+///
+/// # Errors
+/// [`Error::InvalidValue`](crate::Error::InvalidValue) before anything is sent;
+/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), but not where `config` sets nothing.
+pub fn configure<'a>(queue: &'a str, config: &QueueConfig) -> Call<'a, ()> {
+    const SQL: &str = "SELECT pgq.set_queue_config($1, p, v) FROM unnest($2::text[], $3::text[]) AS c (p, v)";
+    let (settings, refusal) = match config.settings() {
+        Ok(settings) => (settings, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
+    let (parameters, values) = settings.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    Call::new("pgq.set_queue_config", Role::Admin, SQL, nothing)
+        .about(Subject::queue(queue))
+        .refuse(refusal)
+        .bind(queue)
+        .bind(Param::Texts(parameters.into_iter().map(|parameter| Some(parameter.into())).collect()))
+        .bind(Param::Texts(values.into_iter().map(|value| Some(value.into())).collect()))
 }
 
 /// Looks at one queue; `None` where it does not exist. Wraps `pgq.get_queue_info(text)`.
