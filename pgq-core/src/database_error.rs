@@ -43,6 +43,7 @@ impl DatabaseError {
                 SqlState::DATABASE_DROPPED,
                 SqlState::TOO_MANY_CONNECTIONS,
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                SqlState::IDLE_SESSION_TIMEOUT,
             ]
             .contains(state)
     }

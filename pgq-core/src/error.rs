@@ -159,10 +159,10 @@ pub enum Error {
     },
 
     /// The queue accepts no events now (`queue_disable_insert`).
-    #[error("queue {queue:?} accepts no events: its `queue_disable_insert` is set")]
+    #[error("{} accepts no events: its `queue_disable_insert` is set", named(queue))]
     #[non_exhaustive]
     InsertDisabled {
-        /// The queue.
+        /// The queue; empty where the call was not about one queue.
         queue: String,
         /// What the server said.
         source: DatabaseError,
@@ -453,6 +453,10 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn named(queue: &str) -> String {
+    if queue.is_empty() { "a queue".to_owned() } else { format!("queue {queue:?}") }
 }
 
 impl From<tokio_postgres::Error> for Error {

@@ -13,8 +13,10 @@ use pgq_async::tokio_postgres::{self, Client, Config, NoTls, Socket};
 use pgq_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use self::runner::{Command, Runner};
+use crate::request::Request;
 use crate::{Periods, Stats, limits};
 
 /// A ticker that runs on a task of this process, on a connection of its own.
@@ -48,7 +50,8 @@ impl Ticker {
     ///
     /// The connection must not go through a pooler that shares it: the lock that makes one ticker of many belongs to the session.
     pub fn builder(config: Config) -> Builder {
-        Builder { connect: connector(limits::aio(config), NoTls), periods: Periods::default() }
+        let connect = connector(NoTls);
+        Builder { config, connect, periods: Periods::default(), answer_limit: limits::ANSWER }
     }
 
     /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
@@ -60,7 +63,10 @@ impl Ticker {
         let (answer, answered) = oneshot::channel();
         let command = Command::TickNow { queue: queue.to_owned(), answer };
         self.commands.send(command).map_err(|_| Error::TickerStopped)?;
-        answered.await.unwrap_or(Err(Error::TickerStopped))
+        match timeout(Request::PATIENCE, answered).await {
+            Ok(answer) => answer.unwrap_or(Err(Error::TickerStopped)),
+            Err(_) => Err(Error::NoTickInTime { queue: queue.to_owned(), waited: Request::PATIENCE }),
+        }
     }
 
     /// What it has done so far, and what troubles it.
@@ -82,12 +88,15 @@ impl Ticker {
 /// Sets up a [`Ticker`].
 #[must_use = "a ticker does nothing until it is spawned"]
 pub struct Builder {
-    connect: Connect,
+    config: Config,
+    connect: Connector,
     periods: Periods,
+    answer_limit: Duration,
 }
 
 type Connection = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 type Connected = Result<(Client, Connection), tokio_postgres::Error>;
+type Connector = Box<dyn Fn(Config) -> BoxFuture<'static, Connected> + Send + Sync>;
 type Connect = Box<dyn Fn() -> BoxFuture<'static, Connected> + Send + Sync>;
 
 impl Builder {
@@ -109,15 +118,25 @@ impl Builder {
         self
     }
 
-    /// Connects with TLS, to the database that `config` names; without this, connections are in the clear.
-    pub fn tls<T>(mut self, config: Config, tls: T) -> Self
+    /// Sets for how long a call may take before the server cancels it: 60 seconds unless set. It also ends a session from which it
+    /// hears nothing for a quarter of that beyond the ticker's own pauses (since PostgreSQL 14), so that a ticker that is frozen or
+    /// cut off leads no longer.
+    ///
+    /// On this side, a connection without an answer for a sixth longer than the limit is given up, and another one is made.
+    pub fn answer_limit(mut self, limit: Duration) -> Self {
+        self.answer_limit = limit;
+        self
+    }
+
+    /// Connects with TLS; without this, connections are in the clear.
+    pub fn tls<T>(mut self, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::TlsConnect: Send,
         T::Stream: Send + 'static,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        self.connect = connector(limits::aio(config), tls);
+        self.connect = connector(tls);
         self
     }
 
@@ -128,20 +147,23 @@ impl Builder {
     pub fn spawn(self) -> Ticker {
         let (commands, received) = mpsc::unbounded_channel();
         let stats = Arc::default();
-        let runner = Runner::new(self.connect, self.periods, received, Arc::clone(&stats));
+        let Self { config, connect, periods, answer_limit } = self;
+        let config = limits::aio(config);
+        let connect: Connect = Box::new(move || connect(config.clone()));
+        let runner = Runner::new(connect, periods, answer_limit, received, Arc::clone(&stats));
         Ticker { commands, stats, task: tokio::spawn(runner.run()) }
     }
 }
 
-fn connector<T>(config: Config, tls: T) -> Connect
+fn connector<T>(tls: T) -> Connector
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::TlsConnect: Send,
     T::Stream: Send + 'static,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    Box::new(move || {
-        let (config, tls) = (config.clone(), tls.clone());
+    Box::new(move |config| {
+        let tls = tls.clone();
         Box::pin(async move {
             let (client, connection) = config.connect(tls).await?;
             let connection: Connection = Box::pin(connection);

@@ -6,11 +6,14 @@
 //!
 //! - **One leads, the others stand by.** Each ticker tries for a session advisory lock (the one that pgqueue and pg_scheduler take)
 //!   and ticks only while it has it: two at once would deliver events twice. A stand-by takes over within about
-//!   [`Periods::standby`] of the death of the other's session. `pgqd` takes no lock: run either that or this.
-//! - **One failing queue does not stop the others,** nor one failing operation the rest of the maintenance.
+//!   [`Periods::standby`] of the end of the other's session; where its process is frozen or its host gone, the server ends that
+//!   after 15 seconds of silence, from PostgreSQL 14 on (see `answer_limit` of the builders). `pgqd` takes no lock: run either that
+//!   or this.
+//! - **One failing queue does not stop the others,** nor one failing operation the rest of the maintenance, nor a slow one the ticks
+//!   for longer than it takes itself. After the clock was set back, the next round of maintenance gets the ticks going again.
 //! - **It comes back by itself.** After a lost connection it tries again, from 50 milliseconds on with growing pauses up to 5
-//!   seconds. The same when the database is not there, PgQ is not installed, or a right is missing; [`Stats::trouble`] says which.
-//!   It logs by `tracing`, once per change.
+//!   seconds. The same when the database is not there, PgQ is not installed, or a right is missing;
+//!   [`Stats::trouble`](field@Stats::trouble) says which. It logs by `tracing`, once per change.
 
 #[cfg(any(feature = "async", feature = "sync"))]
 mod backoff;

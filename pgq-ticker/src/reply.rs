@@ -1,19 +1,22 @@
 use pgq_core::maintenance::Operation;
-use pgq_core::{QueueInfo, TickId, TxId};
+use pgq_core::{TickId, TxId};
 
 /// What the calls of a [`Routine`](crate::routine::Routine) are answered with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reply {
     Prepared,
-    Checked(Option<String>),
+    Checked,
     Lead(bool),
     Ticked(u64),
-    Queues(Vec<QueueInfo>),
+    /// The queues that get ticks.
+    Queues(Vec<String>),
     TickedQueue(Option<TickId>),
     Moved(u64),
+    ForcedAhead(u64),
     Operations(Vec<Operation>),
     Ran(i64),
     Marked(TxId),
     Forced(Option<TickId>),
+    NotRefused,
     Covered(bool),
 }

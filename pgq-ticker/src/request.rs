@@ -10,7 +10,8 @@ pub(crate) struct RequestId(pub(crate) u64);
 
 /// The wish for a tick that covers all that was committed when it was uttered.
 ///
-/// It commits a transaction of its own, the marker, and waits for a tick that sees it: its snapshot is younger than the wish.
+/// It commits a transaction of its own, the marker, and waits for a tick that sees it: its snapshot is younger than the wish. The
+/// one who leads makes that tick; a stand-by, who must not, leaves it to the leader.
 #[derive(Debug)]
 pub(crate) struct Request {
     id: RequestId,
@@ -24,12 +25,15 @@ pub(crate) struct Request {
 enum Stage {
     Mark,
     Force(TxId),
+    Ask(TxId),
     Tick(TxId),
     Cover(TxId),
 }
 
 impl Request {
     pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+    /// For how long the asker waits, should the ticker be busy just when it ought to give up.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(31);
     const POLL: Duration = Duration::from_millis(20);
 
     pub(crate) fn new(id: RequestId, queue: String, now: Instant) -> Self {
@@ -40,10 +44,9 @@ impl Request {
     pub(crate) fn replied(&mut self, reply: &Reply, leading: bool, now: Instant) -> bool {
         self.stage = match (self.stage, reply) {
             (_, Reply::Marked(marker)) => Stage::Force(*marker),
-            // A queue that has no newest tick is unknown or new: ticking it tells which.
-            (Stage::Force(marker), Reply::Forced(last)) if leading || last.is_none() => Stage::Tick(marker),
-            (Stage::Force(marker), _) => Stage::Cover(marker),
-            (Stage::Tick(marker), _) => Stage::Cover(marker),
+            (Stage::Force(marker), _) if leading => Stage::Tick(marker),
+            (Stage::Force(marker), _) => Stage::Ask(marker),
+            (Stage::Ask(marker) | Stage::Tick(marker), _) => Stage::Cover(marker),
             (_, Reply::Covered(true)) => return true,
             (Stage::Cover(marker), _) => {
                 self.due = now + Self::POLL;
@@ -66,6 +69,7 @@ impl Request {
         match self.stage {
             Stage::Mark => tick::current_txid().map(Reply::Marked),
             Stage::Force(_) => tick::force(&self.queue).map(Reply::Forced),
+            Stage::Ask(_) => tick::refusal(&self.queue).map(|()| Reply::NotRefused),
             Stage::Tick(_) => tick::queue(&self.queue).map(Reply::TickedQueue),
             Stage::Cover(marker) => tick::covers(&self.queue, marker).map(Reply::Covered),
         }

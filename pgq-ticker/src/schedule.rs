@@ -38,7 +38,8 @@ pub enum Job {
 
 /// Decides what is due. Knows no clock: time comes in as an argument.
 ///
-/// A job that is late is done once, not as often as it was missed. Ticks come before retries, retries before maintenance.
+/// A job that is late is done once, not as often as it was missed. The one that is due for longest comes first, so that none starves
+/// where a tick takes longer than its period; among equals, ticks come before retries and those before maintenance.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -59,10 +60,12 @@ pub struct Schedule {
 
 impl Schedule {
     const SHORTEST: Duration = Duration::from_millis(10);
+    /// A century: no clock overflows by it.
+    const LONGEST: Duration = Duration::from_secs(3_155_760_000);
 
     /// A schedule in which everything is due at once.
     pub fn new(periods: Periods, now: Instant) -> Self {
-        let job = |job, period: Duration| (job, period.max(Self::SHORTEST), now);
+        let job = |job, period: Duration| (job, period.clamp(Self::SHORTEST, Self::LONGEST), now);
         Self {
             jobs: [
                 job(Job::Tick, periods.tick),
@@ -72,9 +75,10 @@ impl Schedule {
         }
     }
 
-    /// Takes the first job that is due, and plans it anew: a period after it was due, or after now if that has passed too.
+    /// Takes the job that is due for longest, and plans it anew: a period after it was due, or after now if that has passed too.
     pub fn due(&mut self, now: Instant) -> Option<Job> {
-        let (job, period, at) = self.jobs.iter_mut().find(|(_, _, at)| *at <= now)?;
+        let due = self.jobs.iter_mut().filter(|(_, _, at)| *at <= now);
+        let (job, period, at) = due.min_by_key(|(_, _, at)| *at)?;
         let next = *at + *period;
         *at = if next > now { next } else { now + *period };
         Some(*job)
@@ -130,15 +134,26 @@ mod tests {
     }
 
     #[test]
-    fn ticks_between_other_jobs() {
+    fn slow_ticks_starve_nobody() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(periods(10, 100, 100), start);
+        all_due(&mut schedule, start);
+        let slow = (1..=20).map(|step| start + Duration::from_millis(step * 15));
+        let jobs: Vec<_> = slow.map(|now| schedule.due(now)).collect();
+        for job in [Job::Retry, Job::Maintain] {
+            assert_eq!(jobs.iter().filter(|due| **due == Some(job)).count(), 2, "{jobs:?}");
+        }
+        assert_eq!(jobs.iter().filter(|due| **due == Some(Job::Tick)).count(), 16);
+    }
+
+    #[test]
+    fn what_is_due_for_longest_comes_first() {
         let start = Instant::now();
         let mut schedule = Schedule::new(periods(10, 10, 10), start);
         assert_eq!(schedule.due(start), Some(Job::Tick));
         assert_eq!(schedule.due(start), Some(Job::Retry));
         let later = start + Duration::from_millis(10);
-        assert_eq!(schedule.due(later), Some(Job::Tick));
-        assert_eq!(schedule.due(later), Some(Job::Retry));
-        assert_eq!(schedule.due(later), Some(Job::Maintain));
+        assert_eq!(all_due(&mut schedule, later), [Job::Maintain, Job::Tick, Job::Retry]);
     }
 
     #[test]
@@ -147,6 +162,13 @@ mod tests {
         let mut schedule = Schedule::new(periods(0, 0, 0), start);
         all_due(&mut schedule, start);
         assert_eq!(schedule.next(), start + Duration::from_millis(10));
+    }
+
+    #[test]
+    fn may_never_come() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Periods { retry: Duration::MAX, ..Periods::default() }, start);
+        assert_eq!(all_due(&mut schedule, start), [Job::Tick, Job::Retry, Job::Maintain]);
     }
 
     #[test]

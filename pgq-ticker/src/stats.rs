@@ -42,7 +42,7 @@ impl Stats {
     /// Notes what keeps the ticker from working; logs it when it is another trouble than before.
     pub(crate) fn trouble(&mut self, error: &Error) {
         let text = chain(error);
-        if self.trouble.as_ref() != Some(&text) {
+        if !self.trouble.as_ref().is_some_and(|before| alike(before, &text)) {
             tracing::warn!(error = %text, "the ticker cannot work");
         }
         self.trouble = Some(text);
@@ -57,16 +57,25 @@ impl Stats {
     /// Notes that a job failed; logs it when it fails in another way than before.
     pub(crate) fn fails(&mut self, job: String, error: &Error) {
         let text = chain(error);
-        if self.failing.get(&job) != Some(&text) {
+        if !self.failing.get(&job).is_some_and(|before| alike(before, &text)) {
             tracing::warn!(%job, error = %text, "a job of the ticker fails");
         }
         self.failing.insert(job, text);
     }
 
     pub(crate) fn works(&mut self, job: &str) {
-        if self.failing.remove(job).is_some() {
-            tracing::info!(%job, "a job of the ticker works again");
-        }
+        self.forget(|other| other == job, |_| false);
+    }
+
+    /// Notes that of the jobs that `concerns` only those that `remain` are still to be done: the others fail no more.
+    pub(crate) fn forget(&mut self, concerns: impl Fn(&str) -> bool, remain: impl Fn(&str) -> bool) {
+        self.failing.retain(|job, _| {
+            let fails = !concerns(job) || remain(job);
+            if !fails {
+                tracing::info!(%job, "a job of the ticker fails no more");
+            }
+            fails
+        });
     }
 }
 
@@ -79,4 +88,10 @@ fn chain(error: &Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Whether two errors say the same but for their numbers: some of PgQ's name the current transaction id.
+fn alike(one: &str, other: &str) -> bool {
+    let words = |text| str::chars(text).filter(|char| !char.is_ascii_digit());
+    words(one).eq(words(other))
 }

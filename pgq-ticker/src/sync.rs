@@ -2,7 +2,8 @@
 
 mod runner;
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ impl Ticker {
     ///
     /// The connection must not go through a pooler that shares it: the lock that makes one ticker of many belongs to the session.
     pub fn builder(config: Config) -> Builder {
-        let config = limits::sync(config);
-        Builder { connect: Box::new(move || config.connect(NoTls)), periods: Periods::default() }
+        let connect: Connector = Box::new(|config| config.connect(NoTls));
+        Builder { config, connect, periods: Periods::default(), answer_limit: limits::ANSWER }
     }
 
     /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
@@ -58,7 +59,12 @@ impl Ticker {
         let (answer, answered) = mpsc::channel();
         let command = Command::TickNow { queue: queue.to_owned(), answer };
         self.commands.send(command).map_err(|_| Error::TickerStopped)?;
-        answered.recv_timeout(Request::LIMIT * 2).unwrap_or(Err(Error::TickerStopped))
+        answered.recv_timeout(Request::PATIENCE).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => {
+                Err(Error::NoTickInTime { queue: queue.to_owned(), waited: Request::PATIENCE })
+            }
+            RecvTimeoutError::Disconnected => Err(Error::TickerStopped),
+        })
     }
 
     /// What it has done so far, and what troubles it.
@@ -90,10 +96,13 @@ impl Drop for Ticker {
 /// Sets up a [`Ticker`].
 #[must_use = "a ticker does nothing until it is spawned"]
 pub struct Builder {
-    connect: Connect,
+    config: Config,
+    connect: Connector,
     periods: Periods,
+    answer_limit: Duration,
 }
 
+type Connector = Box<dyn FnMut(&Config) -> Result<Client, postgres::Error> + Send>;
 type Connect = Box<dyn FnMut() -> Result<Client, postgres::Error> + Send>;
 
 impl Builder {
@@ -115,16 +124,28 @@ impl Builder {
         self
     }
 
-    /// Connects with TLS, to the database that `config` names; without this, connections are in the clear.
-    pub fn tls<T>(mut self, config: Config, tls: T) -> Self
+    /// Sets for how long a call may take before the server cancels it: 60 seconds unless set. It also ends a session from which it
+    /// hears nothing for a quarter of that beyond the ticker's own pauses (since PostgreSQL 14), so that a ticker that is frozen or
+    /// cut off leads no longer.
+    ///
+    /// On this side, a TCP connection is given up when what was sent stays unacknowledged for 15 seconds (`tcp_user_timeout`, on
+    /// Linux), or the other side is silent to probes for about as long; `config` may say otherwise. The driver has no further
+    /// limit: while a proxy in between keeps up a connection to a server that it has lost, the thread waits.
+    /// [`aio`](crate::aio) does not.
+    pub fn answer_limit(mut self, limit: Duration) -> Self {
+        self.answer_limit = limit;
+        self
+    }
+
+    /// Connects with TLS; without this, connections are in the clear.
+    pub fn tls<T>(mut self, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + 'static,
         T::TlsConnect: Send,
         T::Stream: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let config = limits::sync(config);
-        self.connect = Box::new(move || config.connect(tls.clone()));
+        self.connect = Box::new(move |config| config.connect(tls.clone()));
         self
     }
 
@@ -135,7 +156,10 @@ impl Builder {
     pub fn spawn(self) -> std::io::Result<Ticker> {
         let (commands, received) = mpsc::channel();
         let stats = Arc::default();
-        let runner = Runner::new(self.connect, self.periods, received, Arc::clone(&stats));
+        let Self { config, mut connect, periods, answer_limit } = self;
+        let config = limits::sync(config);
+        let connect: Connect = Box::new(move || connect(&config));
+        let runner = Runner::new(connect, periods, answer_limit, received, Arc::clone(&stats));
         let thread = thread::Builder::new().name("pgq-ticker".to_owned()).spawn(|| runner.run())?;
         Ok(Ticker { commands, stats, thread: Some(thread) })
     }

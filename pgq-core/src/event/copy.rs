@@ -6,7 +6,7 @@ use crate::subject::Subject;
 use crate::{DatabaseError, Error, Result, Role, quote};
 
 /// A binary `COPY` into the event table that takes the inserts of a queue in this transaction. Comes from
-/// [`event::copy`](super::copy); the drivers are built on it.
+/// [`event::copy`](fn@super::copy); the drivers are built on it.
 #[derive(Clone, Debug)]
 pub struct Copy {
     queue: String,

@@ -14,11 +14,12 @@ use tokio::time::timeout;
 use super::Connect;
 use crate::request::RequestId;
 use crate::routine::{Action, Routine};
-use crate::{Periods, State, Stats};
+use crate::{Periods, State, Stats, limits};
 
 /// Carries out what the [`Routine`] decides.
 pub(super) struct Runner {
     routine: Routine,
+    patience: Duration,
     connect: Connect,
     link: Option<Link>,
     commands: UnboundedReceiver<Command>,
@@ -35,28 +36,39 @@ pub(super) enum Command {
 /// A client and the task that drives its connection.
 struct Link {
     client: Client,
-    driver: JoinHandle<()>,
+    driver: Driver,
 }
 
-impl Drop for Link {
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.0.abort();
     }
 }
 
 impl Runner {
-    /// No call takes as long; a connection on which one does is given up.
-    const LIMIT: Duration = Duration::from_secs(70);
     const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+    const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
     pub(super) fn new(
         connect: Connect,
         periods: Periods,
+        answer_limit: Duration,
         commands: UnboundedReceiver<Command>,
         stats: Arc<Mutex<Stats>>,
     ) -> Self {
-        let routine = Routine::new(periods, fastrand::Rng::new(), Instant::now());
-        Self { routine, connect, link: None, commands, askers: HashMap::new(), asked: 0, stats }
+        let routine = Routine::new(periods, answer_limit, fastrand::Rng::new(), Instant::now());
+        Self {
+            routine,
+            patience: limits::patience(answer_limit),
+            connect,
+            link: None,
+            commands,
+            askers: HashMap::new(),
+            asked: 0,
+            stats,
+        }
     }
 
     /// Runs until the handle stops it or is gone.
@@ -71,7 +83,11 @@ impl Runner {
             wait = self.step().await;
             self.publish(self.routine.stats().clone());
         }
-        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
+        if let Some(Link { client, mut driver }) = self.link.take() {
+            drop(client);
+            // A connection that does not end by itself is cut off.
+            let _ = timeout(Self::CLOSE_LIMIT, &mut driver.0).await;
+        }
     }
 
     /// Does one thing, and tells for how long there is no other.
@@ -80,7 +96,7 @@ impl Runner {
             Action::Connect => match limited(Self::CONNECT_LIMIT, (self.connect)()).await {
                 Ok(Ok((client, connection))) => {
                     // The client reports how its connection ended.
-                    let driver = tokio::spawn(async { drop(connection.await) });
+                    let driver = Driver(tokio::spawn(async { drop(connection.await) }));
                     self.link = Some(Link { client, driver });
                     self.routine.connected(Instant::now());
                 }
@@ -92,7 +108,7 @@ impl Runner {
                 let (Some(link), Some(call)) = (&self.link, self.routine.call()) else {
                     return Duration::ZERO;
                 };
-                match limited(Self::LIMIT, link.client.call(call)).await {
+                match limited(self.patience, link.client.call(call)).await {
                     Ok(reply) => self.routine.replied(reply, Instant::now()),
                     Err(error) => self.routine.lost(&error, Instant::now()),
                 }
@@ -117,6 +133,12 @@ impl Runner {
 
     fn publish(&self, stats: Stats) {
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
     }
 }
 

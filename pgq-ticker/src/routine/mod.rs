@@ -1,15 +1,17 @@
 mod replies;
+#[cfg(all(test, feature = "async"))]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use pgq_core::maintenance::Operation;
-use pgq_core::{Call, Error, Result, maintenance, queue, tick, version};
+use pgq_core::{Call, Error, QueueInfo, Result, maintenance, queue, tick};
 
 use crate::backoff::Backoff;
 use crate::reply::Reply;
 use crate::request::{Request, RequestId};
-use crate::{Job, Periods, Schedule, State, Stats};
+use crate::{Job, Periods, Schedule, State, Stats, limits};
 
 /// Everything that a ticker decides, without I/O and without a clock: which call comes next, and what its answer means. The thread
 /// and the task of `sync` and `aio` carry it out.
@@ -19,6 +21,7 @@ use crate::{Job, Periods, Schedule, State, Stats};
 pub(crate) struct Routine {
     stats: Stats,
     periods: Periods,
+    answer_limit: Duration,
     schedule: Schedule,
     backoff: Backoff,
     link: Link,
@@ -29,10 +32,12 @@ pub(crate) struct Routine {
     repeats: u32,
     then: Option<Doing>,
     requests: VecDeque<Request>,
+    served: bool,
     answers: VecDeque<(RequestId, Result<()>)>,
 }
 
 /// What to do next.
+#[derive(Debug)]
 pub(crate) enum Action {
     /// Connect.
     Connect,
@@ -67,9 +72,10 @@ enum Doing {
     TickQueue(String),
     Retry,
     RetryEnabled,
+    ForceAhead,
     ListOperations,
     Run(Operation),
-    Request,
+    Request(RequestId),
 }
 
 impl Routine {
@@ -77,10 +83,11 @@ impl Routine {
     const RETRY_ROUNDS: u32 = 100;
     const RETRY_EVENTS: u32 = 1000;
 
-    pub(crate) fn new(periods: Periods, random: fastrand::Rng, now: Instant) -> Self {
+    pub(crate) fn new(periods: Periods, answer_limit: Duration, random: fastrand::Rng, now: Instant) -> Self {
         Self {
             stats: Stats::default(),
             periods,
+            answer_limit,
             schedule: Schedule::new(periods, now),
             backoff: Backoff::new(random),
             link: Link::Down,
@@ -91,6 +98,7 @@ impl Routine {
             repeats: 0,
             then: None,
             requests: VecDeque::new(),
+            served: false,
             answers: VecDeque::new(),
         }
     }
@@ -120,6 +128,7 @@ impl Routine {
         self.then = None;
         self.queues.clear();
         self.operations.clear();
+        self.repeats = 0;
         self.requests.iter_mut().for_each(Request::start_over);
     }
 
@@ -135,13 +144,13 @@ impl Routine {
                 self.link = Link::Down;
                 return Action::Disconnect;
             }
-            Link::Down if !paused => return Action::Connect,
+            Link::Down if paused => Doing::Nothing,
+            Link::Down => return Action::Connect,
             Link::Unprepared => Doing::Prepare,
-            Link::Unchecked if !paused => Doing::Check,
-            Link::Standby | Link::Leading if self.asked(now) => Doing::Request,
-            Link::Standby if !paused => Doing::Lead,
-            Link::Leading => self.due(now),
-            Link::Down | Link::Unchecked | Link::Standby => Doing::Nothing,
+            Link::Unchecked => Doing::Check,
+            Link::Standby if paused => self.asked(now).unwrap_or(Doing::Nothing),
+            Link::Standby => Doing::Lead,
+            Link::Leading => self.in_turn(now),
         };
         if self.doing == Doing::Nothing { Action::Wait(self.idle(now)) } else { Action::Call }
     }
@@ -150,17 +159,21 @@ impl Routine {
     pub(crate) fn call(&self) -> Option<Call<'_, Reply>> {
         Some(match &self.doing {
             Doing::Nothing => return None,
-            Doing::Prepare => tick::session().map(|()| Reply::Prepared),
-            Doing::Check => version::installed().map(Reply::Checked),
+            Doing::Prepare => {
+                tick::session(self.answer_limit, self.longest_silence()).map(|()| Reply::Prepared)
+            }
+            // Whether PgQ is there and the user has the role: the cheapest call that takes it.
+            Doing::Check => maintenance::tables_to_vacuum().map(|_| Reply::Checked),
             Doing::Lead => tick::lead().map(Reply::Lead),
             Doing::Tick => tick::all().map(Reply::Ticked),
-            Doing::ListQueues => queue::info_all().map(Reply::Queues),
+            Doing::ListQueues => queue::info_all().map(|queues| Reply::Queues(ticked(queues))),
             Doing::TickQueue(queue) => tick::queue(queue).map(Reply::TickedQueue),
             Doing::Retry => maintenance::retry_events(Self::RETRY_ROUNDS).map(Reply::Moved),
             Doing::RetryEnabled => maintenance::retry_events_enabled(Self::RETRY_EVENTS).map(Reply::Moved),
+            Doing::ForceAhead => tick::force_ahead().map(Reply::ForcedAhead),
             Doing::ListOperations => maintenance::operations().map(Reply::Operations),
             Doing::Run(operation) => maintenance::run(operation).map(Reply::Ran),
-            Doing::Request => self.requests.front()?.call(),
+            Doing::Request(id) => self.requests.iter().find(|request| request.id() == *id)?.call(),
         })
     }
 
@@ -174,17 +187,27 @@ impl Routine {
     }
 
     fn give_up_late(&mut self, now: Instant) {
-        while let Some(request) = self.requests.front().filter(|request| request.is_late(now)) {
+        for request in self.requests.iter().filter(|request| request.is_late(now)) {
             self.answers.push_back((request.id(), Err(request.late())));
-            self.requests.pop_front();
+        }
+        self.requests.retain(|request| !request.is_late(now));
+    }
+
+    fn asked(&self, now: Instant) -> Option<Doing> {
+        let request = self.requests.iter().find(|request| request.is_due(now))?;
+        Some(Doing::Request(request.id()))
+    }
+
+    /// A request comes first, but not two in a row where something else is due: many askers must not stop the queues' own beat.
+    fn in_turn(&mut self, now: Instant) -> Doing {
+        let asked = self.asked(now);
+        let first = if std::mem::take(&mut self.served) { None } else { asked.clone() };
+        match first.unwrap_or_else(|| self.due(now)) {
+            Doing::Nothing => asked.unwrap_or(Doing::Nothing),
+            doing => doing,
         }
     }
 
-    fn asked(&self, now: Instant) -> bool {
-        self.requests.front().is_some_and(|request| request.is_due(now))
-    }
-
-    /// Ticks come first, so that neither many queues nor a long round of maintenance hold them up.
     fn due(&mut self, now: Instant) -> Doing {
         if let Some(doing) = self.then.take() {
             return doing;
@@ -195,14 +218,26 @@ impl Routine {
         match self.schedule.due(now) {
             Some(Job::Tick) => Doing::Tick,
             Some(Job::Retry) => Doing::Retry,
-            Some(Job::Maintain) if self.operations.is_empty() => Doing::ListOperations,
-            Some(Job::Maintain) | None => self.operations.pop_front().map_or(Doing::Nothing, Doing::Run),
+            Some(Job::Maintain) => self.operations.pop_front().map_or(Doing::ForceAhead, Doing::Run),
+            None => Doing::Nothing,
         }
     }
 
     fn idle(&self, now: Instant) -> Duration {
         let work = if self.link == Link::Leading { self.schedule.next() } else { self.pause_until };
-        let next = self.requests.front().map_or(work, |request| work.min(request.next(now)));
+        let next = self.requests.iter().fold(work, |next, request| next.min(request.next(now)));
         next.saturating_duration_since(now).max(Duration::from_millis(1))
     }
+
+    /// For how long the server hears nothing of a ticker that is well, and a good deal more.
+    fn longest_silence(&self) -> Duration {
+        let Periods { tick, retry, maintenance, standby } = self.periods;
+        let pause = tick.min(retry).min(maintenance).max(standby * 2);
+        limits::silence(self.answer_limit).saturating_add(pause)
+    }
+}
+
+fn ticked(queues: Vec<QueueInfo>) -> Vec<String> {
+    let ticked = queues.into_iter().filter(|queue| !queue.ticker_paused && !queue.external_ticker);
+    ticked.map(|queue| queue.name).collect()
 }

@@ -1,88 +1,79 @@
 use std::time::Instant;
 
-use pgq_core::Error;
 use pgq_core::maintenance::Operation;
+use pgq_core::{Error, Result};
 
 use super::{Doing, Link, Routine};
 use crate::reply::Reply;
+use crate::request::RequestId;
 use crate::{Job, Schedule, State};
 
 /// What the answers mean.
 impl Routine {
     pub(super) fn succeeded(&mut self, doing: Doing, reply: Reply, now: Instant) {
-        if doing == Doing::Request {
-            return self.answer(&reply, now);
+        if let Doing::Request(id) = doing {
+            return self.served(id, &reply, now);
         }
         match reply {
             Reply::Prepared => self.link = Link::Unchecked,
-            Reply::Checked(version) => self.checked(version, now),
+            Reply::Checked => {
+                self.link = Link::Standby;
+                self.pause_until = now;
+            }
             Reply::Lead(true) => self.lead(now),
             Reply::Lead(false) => self.stand_by(now),
             Reply::Ticked(queues) => {
+                self.works();
                 self.stats.ticks += queues;
-                let ticks: Vec<_> =
-                    self.stats.failing.keys().filter(|job| job.starts_with(TICK)).cloned().collect();
-                ticks.iter().for_each(|job| self.stats.works(job));
+                self.stats.forget(is_tick, |_| false);
             }
             Reply::Queues(queues) => {
-                let ticked =
-                    queues.into_iter().filter(|queue| !queue.ticker_paused && !queue.external_ticker);
-                self.queues = ticked.map(|queue| queue.name).collect();
+                self.works();
+                let remain: Vec<_> =
+                    queues.iter().map(|queue| label(&Doing::TickQueue(queue.clone()))).collect();
+                self.stats.forget(is_tick, |job| job == TICK || remain.iter().any(|remains| remains == job));
+                self.queues = queues.into();
             }
             Reply::TickedQueue(tick) => {
                 self.stats.ticks += u64::from(tick.is_some());
                 self.stats.works(&label(&doing));
             }
             Reply::Moved(events) => self.moved(&doing, events, now),
-            Reply::Operations(operations) => {
+            Reply::ForcedAhead(queues) => {
+                if queues > 0 {
+                    tracing::warn!(queues, "the clock was set back: queues have ticks from the future");
+                }
                 self.stats.works(&label(&doing));
-                self.operations = operations.into();
+                self.then = Some(Doing::ListOperations);
             }
-            Reply::Ran(result) => self.ran(doing, result),
-            Reply::Marked(_) | Reply::Forced(_) | Reply::Covered(_) => {}
+            Reply::Operations(operations) => self.planned(operations, now),
+            Reply::Ran(result) => self.ran(doing, result, now),
+            Reply::Marked(_) | Reply::Forced(_) | Reply::NotRefused | Reply::Covered(_) => {}
         }
     }
 
     pub(super) fn failed(&mut self, doing: Doing, error: Error, now: Instant) {
-        if error.is_connection() || matches!(error, Error::ReadOnly { .. }) {
+        if error.is_connection() || is_hopeless(&doing, &error) {
             return self.lost(&error, now);
         }
         self.stats.failures += 1;
+        if let Doing::Request(id) = doing {
+            return self.answer(id, Err(error));
+        }
+        self.stats.fails(label(&doing), &error);
         match doing {
-            Doing::Request => {
-                let asker = self.requests.pop_front().map(|request| request.id());
-                self.answers.extend(asker.map(|id| (id, Err(error))));
-            }
-            Doing::Prepare | Doing::Check | Doing::Lead => {
-                self.stats.trouble(&error);
-                self.stats.state = State::Connecting;
-                self.link = Link::Unchecked;
-                self.pause_until = now + self.backoff.pause();
-            }
-            // Another schema would come with another lock: lead anew.
-            _ if matches!(error, Error::NotInstalled { .. }) => self.lost(&error, now),
-            Doing::Tick => {
-                self.stats.fails(label(&doing), &error);
-                self.then = Some(Doing::ListQueues);
-            }
+            Doing::Tick => self.then = Some(Doing::ListQueues),
             Doing::Retry if matches!(error, Error::InsertDisabled { .. }) => {
-                self.stats.fails(label(&doing), &error);
                 self.then = Some(Doing::RetryEnabled);
             }
-            _ => self.stats.fails(label(&doing), &error),
+            Doing::ForceAhead => self.then = Some(Doing::ListOperations),
+            Doing::Run(_) => self.next_operation(now),
+            _ => {}
         }
-    }
-
-    fn checked(&mut self, version: Option<String>, now: Instant) {
-        tracing::debug!(version, "the ticker found PgQ");
-        self.link = Link::Standby;
-        self.pause_until = now;
-        self.backoff.reset();
     }
 
     fn lead(&mut self, now: Instant) {
         tracing::info!("the ticker leads");
-        self.stats.no_trouble();
         self.stats.state = State::Leading;
         self.link = Link::Leading;
         self.schedule = Schedule::new(self.periods, now);
@@ -92,9 +83,15 @@ impl Routine {
         if self.stats.state != State::Standby {
             tracing::info!("the ticker stands by: another one leads");
         }
-        self.stats.no_trouble();
+        self.works();
         self.stats.state = State::Standby;
         self.pause_until = now + self.backoff.spread(self.periods.standby);
+    }
+
+    /// What was wrong with the connection is over.
+    fn works(&mut self) {
+        self.stats.no_trouble();
+        self.backoff.reset();
     }
 
     fn moved(&mut self, doing: &Doing, events: u64, now: Instant) {
@@ -107,37 +104,84 @@ impl Routine {
         }
     }
 
-    fn ran(&mut self, doing: Doing, result: i64) {
+    fn planned(&mut self, operations: Vec<Operation>, now: Instant) {
+        let planned: Vec<_> =
+            operations.iter().map(|operation| label(&Doing::Run(operation.clone()))).collect();
+        let other = [label(&Doing::Retry), label(&Doing::ForceAhead)];
+        self.stats.forget(
+            |job| !is_tick(job) && !other.iter().any(|other| other == job),
+            |job| planned.iter().any(|planned| planned == job),
+        );
+        self.operations = operations.into();
+        self.next_operation(now);
+    }
+
+    fn ran(&mut self, doing: Doing, result: i64, now: Instant) {
         self.stats.maintained += 1;
         self.stats.works(&label(&doing));
-        self.repeats = if result == 0 { 0 } else { self.repeats + 1 };
-        let again = result != 0 && self.repeats < Self::MAX_REPEATS;
-        if let (Doing::Run(operation), true) = (doing, again) {
-            self.operations.push_front(operation);
+        match doing {
+            Doing::Run(operation) if result != 0 && self.repeats < Self::MAX_REPEATS => {
+                self.repeats += 1;
+                self.operations.push_front(operation);
+                self.schedule.hasten(Job::Maintain, now);
+            }
+            _ => self.next_operation(now),
         }
     }
 
-    fn answer(&mut self, reply: &Reply, now: Instant) {
+    /// Each operation waits its turn among the other jobs: a long round of maintenance holds up no tick.
+    fn next_operation(&mut self, now: Instant) {
+        self.repeats = 0;
+        if !self.operations.is_empty() {
+            self.schedule.hasten(Job::Maintain, now);
+        }
+    }
+
+    fn served(&mut self, id: RequestId, reply: &Reply, now: Instant) {
         let leading = self.link == Link::Leading;
         self.stats.ticks += u64::from(matches!(reply, Reply::TickedQueue(Some(_))));
-        let Some(request) = self.requests.front_mut() else { return };
-        if request.replied(reply, leading, now) {
-            self.answers.push_back((request.id(), Ok(())));
-            self.requests.pop_front();
+        let request = self.requests.iter_mut().find(|request| request.id() == id);
+        if request.is_some_and(|request| request.replied(reply, leading, now)) {
+            self.answer(id, Ok(()));
         }
+    }
+
+    fn answer(&mut self, id: RequestId, answer: Result<()>) {
+        self.requests.retain(|request| request.id() != id);
+        self.answers.push_back((id, answer));
+        self.served = true;
+    }
+}
+
+/// Whether only another connection, or another one's leadership, can help: nothing is set up, or nothing can be ticked at all.
+fn is_hopeless(doing: &Doing, error: &Error) -> bool {
+    match doing {
+        Doing::Prepare | Doing::Check | Doing::Lead => true,
+        Doing::Tick => matches!(
+            error,
+            Error::NotInstalled { .. } | Error::MissingPrivilege { .. } | Error::ReadOnly { .. }
+        ),
+        _ => false,
     }
 }
 
 const TICK: &str = "tick";
+const LIST: &str = "list of queues";
 
-/// How a job is called in [`Stats::failing`].
+/// How a job is called in [`Stats::failing`](crate::Stats::failing).
 fn label(doing: &Doing) -> String {
     match doing {
         Doing::TickQueue(queue) => format!("{TICK} of {queue:?}"),
         Doing::Retry | Doing::RetryEnabled => "retry".to_owned(),
         Doing::Run(Operation { function, argument: Some(argument) }) => format!("{function} of {argument:?}"),
         Doing::Run(Operation { function, argument: None }) => function.clone(),
+        Doing::ForceAhead => "look for ticks from the future".to_owned(),
         Doing::ListOperations => "maintenance".to_owned(),
+        Doing::ListQueues => LIST.to_owned(),
         _ => TICK.to_owned(),
     }
+}
+
+fn is_tick(job: &str) -> bool {
+    [TICK, LIST].contains(&job) || job.starts_with("tick of \"")
 }

@@ -33,10 +33,11 @@ impl Runner {
     pub(super) fn new(
         connect: Connect,
         periods: Periods,
+        answer_limit: Duration,
         commands: Receiver<Command>,
         stats: Arc<Mutex<Stats>>,
     ) -> Self {
-        let routine = Routine::new(periods, fastrand::Rng::new(), Instant::now());
+        let routine = Routine::new(periods, answer_limit, fastrand::Rng::new(), Instant::now());
         Self { routine, connect, client: None, commands, askers: HashMap::new(), asked: 0, stats }
     }
 
@@ -52,7 +53,6 @@ impl Runner {
             wait = self.step();
             self.publish(self.routine.stats().clone());
         }
-        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
     }
 
     /// Does one thing, and tells for how long there is no other.
@@ -93,5 +93,11 @@ impl Runner {
 
     fn publish(&self, stats: Stats) {
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
     }
 }

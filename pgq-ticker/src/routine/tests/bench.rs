@@ -1,0 +1,177 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use pgq_async::tokio_postgres::{self, Config, NoTls};
+use pgq_core::maintenance::Operation;
+use pgq_core::{Call, Error, Result, tick};
+use tokio::io::AsyncWriteExt;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata};
+
+use crate::Periods;
+use crate::reply::Reply;
+use crate::request::RequestId;
+use crate::routine::{Action, Routine};
+
+/// A routine and its clock.
+pub(super) struct Bench {
+    pub(super) routine: Routine,
+    pub(super) now: Instant,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(Periods::default())
+    }
+
+    pub(super) fn with(periods: Periods) -> Self {
+        let now = Instant::now();
+        let random = fastrand::Rng::with_seed(1);
+        Self { routine: Routine::new(periods, Duration::from_secs(60), random, now), now }
+    }
+
+    /// One that leads and has done what is due at first: a tick, a look into the retry queue, and maintenance without operations.
+    pub(super) fn leading(periods: Periods) -> Self {
+        let mut bench = Self::with(periods);
+        bench.set_up();
+        bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+        bench.replies("pgq.ticker", Reply::Ticked(0));
+        bench.replies("pgq.maint_retry_events", Reply::Moved(0));
+        bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
+        bench.replies("pgq.maint_operations", Reply::Operations(Vec::new()));
+        bench
+    }
+
+    pub(super) fn connect(&mut self) {
+        assert!(matches!(self.routine.next(self.now), Action::Connect));
+        self.routine.connected(self.now);
+    }
+
+    /// Up to the question of who leads.
+    pub(super) fn set_up(&mut self) {
+        self.connect();
+        self.replies("set_config", Reply::Prepared);
+        self.replies("pgq.maint_tables_to_vacuum", Reply::Checked);
+    }
+
+    pub(super) fn tick_now(&mut self, id: u64, queue: &str) {
+        self.routine.tick_now(RequestId(id), queue.to_owned(), self.now);
+    }
+
+    /// The next thing to do is a call of this function.
+    #[track_caller]
+    pub(super) fn calls(&mut self, function: &str) {
+        let action = self.routine.next(self.now);
+        assert!(matches!(action, Action::Call), "{action:?} instead of {function}");
+        assert_eq!(self.routine.call().unwrap().function(), function);
+    }
+
+    #[track_caller]
+    pub(super) fn replies(&mut self, function: &str, reply: Reply) {
+        self.calls(function);
+        self.routine.replied(Ok(reply), self.now);
+    }
+
+    #[track_caller]
+    pub(super) fn fails(&mut self, function: &str, error: Error) {
+        self.calls(function);
+        self.routine.replied(Err(error), self.now);
+    }
+
+    /// There is nothing to do; goes to where there is.
+    #[track_caller]
+    pub(super) fn waits(&mut self) -> Duration {
+        match self.routine.next(self.now) {
+            Action::Wait(wait) => {
+                self.now += wait;
+                wait
+            }
+            action => panic!("{action:?} of {:?}", self.routine.call()),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn answers(&mut self, id: u64) -> Result<()> {
+        match self.routine.next(self.now) {
+            Action::Answer(RequestId(answered), answer) if answered == id => answer,
+            action => panic!("{action:?} of {:?}", self.routine.call()),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn disconnects(&mut self) {
+        let action = self.routine.next(self.now);
+        assert!(matches!(action, Action::Disconnect), "{action:?}");
+    }
+}
+
+/// Short enough to count, long enough to tell apart.
+pub(super) fn periods() -> Periods {
+    Periods {
+        tick: Duration::from_millis(100),
+        retry: Duration::from_secs(10),
+        maintenance: Duration::from_secs(100),
+        standby: Duration::from_millis(500),
+    }
+}
+
+pub(super) fn operation(function: &str, argument: &str) -> Operation {
+    Operation { function: function.to_owned(), argument: Some(argument.to_owned()) }
+}
+
+/// A connection that ended.
+pub(super) fn lost() -> Error {
+    Error::NoAnswerInTime { waited: Duration::from_secs(70) }
+}
+
+/// The error of `pgq.ticker()`, when the server says this.
+pub(super) fn ticker_error(state: &str, message: &str) -> Error {
+    error_of(&tick::all(), state, message)
+}
+
+/// What becomes of a server's error in answer to the call.
+pub(super) fn error_of<T>(call: &Call<'_, T>, state: &str, message: &str) -> Error {
+    call.error(server_error(state, message))
+}
+
+/// The driver makes such errors only of a server's bytes, so these are some.
+fn server_error(state: &str, message: &str) -> tokio_postgres::Error {
+    let fields = format!("SERROR\0VERROR\0C{state}\0M{message}\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (mut server, client) = tokio::io::duplex(4096);
+        server.write_all(&[&b"E"[..], &length.to_be_bytes(), fields.as_bytes()].concat()).await.unwrap();
+        Config::new().user("postgres").connect_raw(client, NoTls).await.err().unwrap()
+    })
+}
+
+/// How many warnings are logged while `work` runs.
+pub(super) fn warnings(work: impl FnOnce()) -> u32 {
+    let counter = Warnings::default();
+    tracing::subscriber::with_default(counter.clone(), work);
+    counter.0.load(Ordering::Relaxed)
+}
+
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU32>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}

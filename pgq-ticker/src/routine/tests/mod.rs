@@ -1,0 +1,7 @@
+//! The routine with a made-up clock and scripted replies.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
+
+mod bench;
+mod link;
+mod requests;
+mod work;
