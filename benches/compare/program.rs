@@ -6,19 +6,20 @@ use std::{env, io};
 use crate::Result;
 
 /// The programs of a round, in their order.
-pub(crate) const PROGRAMS: [Program; 5] = [
+pub(crate) const PROGRAMS: [Program; 6] = [
     Program::Python { walker: "BaseBatchWalker", fetch_size: "300" },
     Program::Python { walker: "RetriableBatchWalker", fetch_size: "300" },
     Program::Python { walker: "RetriableBatchWalker", fetch_size: "1000" },
     Program::Ours("sync"),
-    Program::Ours("async"),
+    Program::Ours("async, one thread"),
+    Program::Ours("async, two threads"),
 ];
 
 /// A program that reads the batch.
 pub(crate) enum Program {
     /// python3-pgq, whose default `fetch_size` is 300. Its `Consumer` uses the `RetriableBatchWalker`.
     Python { walker: &'static str, fetch_size: &'static str },
-    /// This program itself, with one of the drivers.
+    /// This program itself, with one of the drivers, on a runtime of so many threads.
     Ours(&'static str),
 }
 
@@ -59,7 +60,7 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Python { walker, fetch_size } => f.pad(&format!("{walker}({fetch_size})")),
-            Self::Ours(driver) => f.pad(&format!("pgq-{driver}")),
+            Self::Ours(driver) => f.pad(&format!("pgq {driver}")),
         }
     }
 }

@@ -5,6 +5,7 @@ use pgq::aio::futures::TryStreamExt;
 use pgq::aio::tokio_postgres;
 use pgq::sync::postgres::{Client, NoTls};
 use pgq::{Event, aio, sync};
+use tokio::runtime::Builder;
 
 use crate::Result;
 
@@ -12,7 +13,13 @@ use crate::Result;
 pub(crate) fn run(driver: &str, conninfo: &str) -> Result {
     let (events, bytes, time) = match driver {
         "sync" => read_sync(conninfo)?,
-        "async" => tokio::runtime::Runtime::new()?.block_on(read_async(conninfo))?,
+        "async, one thread" => {
+            Builder::new_current_thread().enable_all().build()?.block_on(read_async(conninfo))?
+        }
+        "async, two threads" => {
+            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            runtime.block_on(read_async(conninfo))?
+        }
         _ => return Err(format!("no driver {driver:?}").into()),
     };
     println!("{events} {bytes} {} {}", time.as_nanos(), peak_kib()?);

@@ -13,7 +13,7 @@ pub trait TriggerExt {
     /// Drops the trigger from the table, if it is there. One round trip; takes the owner of the table and an exclusive lock.
     ///
     /// # Errors
-    /// The server's, as where the table does not exist.
+    /// The server's. A table that does not exist is none.
     fn detach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()>;
 }
 

@@ -133,3 +133,28 @@ pub(crate) fn check(error: &Error, state: &str, parts: &[&str]) {
         cause = source.source();
     }
 }
+
+/// Whether the consumer stands on a tick at which every transaction from before the last rotation was over, also those of other tests.
+pub(crate) fn is_past_rotation<D: Driver>(db: &mut D::Client) -> bool {
+    db.value(
+        "SELECT txid_snapshot_xmin(tick_snapshot) > queue_switch_step2 FROM pgq.queue JOIN pgq.tick \
+         ON tick_queue = queue_id JOIN pgq.subscription ON sub_last_tick = tick_id AND sub_queue = queue_id",
+    )
+}
+
+/// Makes the queue's next rotation possible.
+pub(crate) fn ready_to_rotate<D: Driver>(bed: &mut Bed<D>) {
+    let config = pgq_core::QueueConfig::new().rotation_period(std::time::Duration::ZERO);
+    bed.db.set_config("q", &config).unwrap();
+    while !is_past_rotation::<D>(&mut bed.db) {
+        tick::<D>(&mut bed.db);
+        assert!(bed.drain().is_empty());
+    }
+}
+
+pub(crate) fn rotate<D: Driver>(db: &mut D::Client) {
+    let before = db.info("q").unwrap().unwrap().current_table;
+    db.call(pgq_core::maintenance::rotate_step1("q")).unwrap();
+    db.call(pgq_core::maintenance::rotate_step2()).unwrap();
+    assert_ne!(db.info("q").unwrap().unwrap().current_table, before);
+}

@@ -5,7 +5,15 @@ use pgq_core::{Created, Error, TickId, batch, consumer};
 use crate::bed::{Bed, tick};
 use crate::driver::{Attached, Batch, Client, Consumer, Driver, Session, Transaction};
 
-cases!(registered, moved, unregistered, looked_at, attached_by_value, attached_by_reference, registered_in_a_transaction);
+cases!(
+    registered,
+    moved,
+    unregistered,
+    looked_at,
+    attached_by_value,
+    attached_by_reference,
+    registered_in_a_transaction
+);
 
 fn registered<D: Driver>() -> crate::Result {
     let Bed { mut db, database: _database } = Bed::<D>::new()?;
@@ -39,8 +47,12 @@ fn moved<D: Driver>() -> crate::Result {
 
     assert_error!(consumer.register_at(&mut bed.db, TickId(999)),
         Error::TickNotFound { queue, tick: TickId(999), .. } if queue == "q", "P0001", ["\"q\"", "999"]);
-    assert_error!(D::Consumer::new("none", "c").register_at(&mut bed.db, start), Error::QueueNotFound { .. }, "P0001",
-        ["\"none\""]);
+    assert_error!(
+        D::Consumer::new("none", "c").register_at(&mut bed.db, start),
+        Error::QueueNotFound { .. },
+        "P0001",
+        ["\"none\""]
+    );
     assert_eq!(consumer.info(&mut bed.db)?.unwrap().pending_events, Some(0));
     Ok(())
 }
@@ -80,7 +92,10 @@ fn looked_at<D: Driver>() -> crate::Result {
     let last = tick::<D>(&mut bed.db);
     let batch = bed.db.call(batch::next("q", "c"))?.unwrap();
     let after = bed.consumer().info(&mut bed.db)?.unwrap();
-    assert_eq!((after.last_tick, after.current_batch, after.next_tick), (Some(TickId(1)), Some(batch), Some(last)));
+    assert_eq!(
+        (after.last_tick, after.current_batch, after.next_tick),
+        (Some(TickId(1)), Some(batch), Some(last))
+    );
     assert!(after.pending_events.unwrap() > 0);
 
     bed.db.batch_execute("UPDATE pgq.subscription SET sub_last_tick = NULL")?;
@@ -99,7 +114,7 @@ fn attached_by_reference<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     bed.produce(1..=3);
     attached::<D>(D::Consumer::new("q", "c").attach_mut(&mut bed.db))?;
-    assert_eq!(bed.drain(), []);
+    assert!(bed.drain().is_empty());
     Ok(())
 }
 

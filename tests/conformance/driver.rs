@@ -8,7 +8,7 @@ use pgq_async::tokio_postgres;
 use pgq_core::batch::ChunkSize;
 use pgq_core::{
     Call, ConsumerInfo, Created, Error, Event, EventId, Filter, NewEvent, NextBatch, Pace, QueueConfig,
-    QueueInfo, Result, TickId,
+    QueueInfo, Result, TickId, Trigger,
 };
 use pgq_sync::postgres;
 use tokio::runtime::Runtime;
@@ -16,6 +16,9 @@ use tokio_postgres::Row;
 
 /// One of the two crates. The items have the names that they have there.
 pub(crate) trait Driver: Sized + 'static {
+    /// The module of its tests.
+    const NAME: &str;
+
     type Client: Client<Self> + Session<Self>;
     type Transaction<'c>: Transaction + Session<Self>;
     type Consumer: Consumer<Self>;
@@ -34,11 +37,8 @@ pub(crate) trait Client<D: Driver>: Sized {
 pub(crate) trait Transaction {
     fn commit(self) -> Result<(), tokio_postgres::Error>;
     fn rollback(self) -> Result<(), tokio_postgres::Error>;
-    fn copy_events<'a>(
-        &mut self,
-        queue: &str,
-        events: impl IntoIterator<Item = NewEvent<'a>>,
-    ) -> Result<u64>;
+    fn copy_events<'a>(&mut self, queue: &str, events: impl IntoIterator<Item = NewEvent<'a>>)
+    -> Result<u64>;
 }
 
 /// What a client and a transaction can do; the methods of `Queue` are here, with its name as an argument.
@@ -59,6 +59,9 @@ pub(crate) trait Session<D> {
         queue: &str,
         events: impl IntoIterator<Item = NewEvent<'a>>,
     ) -> Result<u64>;
+
+    fn attach(&mut self, trigger: &Trigger, table: &str) -> Result<()>;
+    fn detach(&mut self, trigger: &Trigger, table: &str) -> Result<()>;
 
     /// The only column of the only row.
     fn value<T>(&mut self, sql: &str) -> T
@@ -104,7 +107,9 @@ pub(crate) trait LoadedBatch<D: Driver>: Sized {
 }
 
 pub(crate) trait NextEvents {
+    /// What the iterator or the stream gives.
     fn next(&mut self) -> Option<Result<Event>>;
+    fn next_event(&mut self) -> Result<Option<Event>>;
     fn retry(&mut self, event: &Event, after: Duration) -> Result<()>;
 }
 
@@ -119,8 +124,9 @@ pub(crate) trait Attached<D: Driver> {
 }
 
 /// The runtime that drives the connections of `pgq-async`, also while a test does something else.
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
@@ -141,10 +147,12 @@ async fn connect_async(conninfo: &str) -> Result<tokio_postgres::Client, tokio_p
 }
 
 macro_rules! driver {
-    ($driver:ident, $pgq:ident, $postgres:ident, $run:ident, $connect:ident, $next:path) => {
+    ($driver:ident, $name:literal, $pgq:ident, $postgres:ident, $run:ident, $connect:ident, $next:path) => {
         pub(crate) struct $driver;
 
         impl Driver for $driver {
+            const NAME: &str = $name;
+
             type Client = $postgres::Client;
             type Transaction<'c> = $postgres::Transaction<'c>;
             type Consumer = $pgq::Consumer;
@@ -234,6 +242,14 @@ macro_rules! driver {
                 events: impl IntoIterator<Item = NewEvent<'a>>,
             ) -> Result<u64> {
                 $run($pgq::Queue::new(queue).insert_events(self, events))
+            }
+
+            fn attach(&mut self, trigger: &Trigger, table: &str) -> Result<()> {
+                $run($pgq::TriggerExt::attach(trigger, self, table))
+            }
+
+            fn detach(&mut self, trigger: &Trigger, table: &str) -> Result<()> {
+                $run($pgq::TriggerExt::detach(trigger, self, table))
             }
         }
 
@@ -344,6 +360,10 @@ macro_rules! driver {
                 $run($next(self))
             }
 
+            fn next_event(&mut self) -> Result<Option<Event>> {
+                $run(self.next_event())
+            }
+
             fn retry(&mut self, event: &Event, after: Duration) -> Result<(), Error> {
                 self.retry(event, after)
             }
@@ -381,5 +401,5 @@ macro_rules! driver {
     };
 }
 
-driver!(Sync, pgq_sync, postgres, at_once, connect_sync, Iterator::next);
-driver!(Async, pgq_async, tokio_postgres, block_on, connect_async, StreamExt::next);
+driver!(Sync, "sync_driver", pgq_sync, postgres, at_once, connect_sync, Iterator::next);
+driver!(Async, "async_driver", pgq_async, tokio_postgres, block_on, connect_async, StreamExt::next);
