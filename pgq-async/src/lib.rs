@@ -40,7 +40,7 @@
 //!
 //! A client of `deadpool_postgres` or `bb8_postgres` works as it is:
 //!
-//! ```ignore
+//! ```text
 //! let mut client = pool.get().await?;
 //! queue.insert_event(&**client, "order.paid", "7").await?;   // deadpool
 //! queue.insert_event(&*client, "order.paid", "7").await?;    // bb8

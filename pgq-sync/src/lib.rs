@@ -36,7 +36,7 @@
 //!
 //! A client of `r2d2_postgres` works as it is:
 //!
-//! ```ignore
+//! ```text
 //! let mut client = pool.get()?;
 //! queue.insert_event(&mut *client, "order.paid", "7")?;
 //! for event in consumer.next_events(&mut client) { … }
