@@ -4,10 +4,10 @@
 
 use std::error::Error;
 
+use pgq::NewEvent;
 use pgq::sync::postgres::{Client, NoTls, Transaction};
 use pgq::sync::{Consumer, Queue};
 use pgq::ticker::sync::Ticker;
-use pgq::{Event, NewEvent};
 use pgq_testkit::Server;
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     Ticker::builder(database.conninfo().parse()?).spawn()?.tick_now("payments")?;
-    let events: Vec<Event> = consumer.next_events(&mut db).collect::<Result<_, _>>()?;
-    println!("The consumer gets {} event:", events.len());
-    for event in events {
+    println!("The consumer gets:");
+    for event in consumer.next_events(&mut db) {
+        let event = event?;
         let payment: Payment = event.json()?;
         let shop = event.extra1.as_deref().unwrap_or("no shop");
         println!("  account {} paid {} cents to {shop}", payment.account, payment.cents);

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let consumer = Consumer::new("orders", "billing");
     consumer.register(&mut db)?;
-    println!("The consumer `billing` gets what happens from now on.");
+    println!("The consumer `billing` gets every change that is committed.");
 
     change_the_table(&mut db)?;
     consume(&mut db, &consumer)?;

@@ -6,7 +6,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use pgq::aio::futures::TryStreamExt;
 use pgq::aio::tokio_postgres::{self, Client, NoTls};
 use pgq::aio::{Consumer, Queue, TriggerExt};
 use pgq::ticker::aio::Ticker;
@@ -30,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let queue = Queue::new("orders");
     queue.create(&db).await?;
-    queue.set_config(&mut db, &QueueConfig::new().ticker_max_lag(Duration::from_millis(100))).await?;
+    queue.set_config(&db, &QueueConfig::new().ticker_max_lag(Duration::from_millis(100))).await?;
     db.batch_execute("CREATE TABLE orders (id int PRIMARY KEY, customer text, cents bigint)").await?;
     let trigger = Trigger::logutriga("orders").backup();
     trigger.attach(&db, "orders").await?;
@@ -44,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let consumer = Consumer::new("orders", "billing");
     consumer.register(&db).await?;
-    println!("The consumer `billing` gets what happens from now on.");
+    println!("The consumer `billing` gets every change that is committed.");
 
     change_the_table(&mut db).await?;
     consume(&mut db, &consumer).await?;
@@ -76,7 +75,7 @@ async fn consume(db: &mut Client, consumer: &Consumer) -> Result<(), Box<dyn Err
     let mut expected = 4;
     while expected > 0 {
         let mut events = consumer.next_events(db);
-        while let Some(event) = events.try_next().await? {
+        while let Some(event) = events.next_event().await? {
             let change = event.change()?;
             let order: Order = change.row.deserialize()?;
             println!("{}: order {} of {}, {} cents", change.op, order.id, order.customer, order.cents);

@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(all(feature = "sync", feature = "ticker"), doc = include_str!("../README.md"))]
+#![cfg_attr(not(all(feature = "sync", feature = "ticker")), doc = "The Rust SDK for PgQ.")]
 
 #[cfg(feature = "async")]
 pub use pgq_async as aio;

@@ -84,8 +84,8 @@ impl<'c> Batch<'c> {
         Ok(self.open.pop())
     }
 
-    /// Streams the rest of the events, for a loop that does not write through the batch. Asks for the next chunk while the loop
-    /// works on this one.
+    /// Streams the rest of the events, for a loop that does not write through the batch. When a chunk
+    /// is here the next one is asked for, and its rows come while the loop works: a round trip at the beginning of each chunk.
     pub fn events(&mut self) -> Events<'_, 'c> {
         Events::new(self)
     }
@@ -110,7 +110,8 @@ impl<'c> Batch<'c> {
         self.open.info()
     }
 
-    /// Reads all events into memory and ends the transaction, for work that takes long or touches nothing in this database.
+    /// Reads the events that were not read yet into memory and ends the transaction, for work that takes long or touches nothing in
+    /// this database. What was written through [`transaction`](Self::transaction) is rolled back.
     ///
     /// The batch stays open on the server. Until [`LoadedBatch::finish`] it comes again when the process dies: at least once.
     ///
@@ -121,11 +122,12 @@ impl<'c> Batch<'c> {
         while let Some(event) = self.next_ahead().await? {
             events.push(event);
         }
-        self.transaction.commit().await?;
+        self.transaction.rollback().await?;
         Ok(LoadedBatch::new(self.open, events))
     }
 
-    /// Queues the retries, moves the consumer past the batch and commits: two round trips, and one or two for retries.
+    /// Queues the retries, moves the consumer past the batch and commits: two round trips, three if all events are to be retried alike,
+    /// four if some are.
     ///
     /// # Errors
     /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
@@ -155,6 +157,15 @@ impl<'c> Batch<'c> {
         Ok(self.open.pop())
     }
 
+    /// Like [`retry`](Self::retry), but only for an event that can be of this batch.
+    pub(crate) fn retry_own(&mut self, event: &Event, after: Duration) -> Result<()> {
+        if !self.open.has_popped(event) {
+            return Err(Error::RetryTooLate { event: event.id });
+        }
+        self.open.retry(event, after);
+        Ok(())
+    }
+
     /// The next event of those that are here.
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.open.pop()
@@ -170,7 +181,8 @@ impl<'c> Batch<'c> {
                 },
             };
             self.ahead = None;
-            self.open.received(chunk?);
+            let chunk = chunk.map_err(|error| self.open.explain(error))?;
+            self.open.received(chunk);
         }
         Ok(())
     }
@@ -201,8 +213,11 @@ impl Ahead {
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
     if open.has_retries() {
-        let role = transaction.call(open.retry_role()).await?;
-        transaction.call(open.retries(role)?).await?;
+        let role = match open.retry_role() {
+            Some(ask) => transaction.call(ask).await?,
+            None => None,
+        };
+        transaction.call(open.retries(role)?).await.map_err(|error| open.explain(error))?;
     }
     open.finished(transaction.call(open.finish()).await?)
 }

@@ -5,7 +5,8 @@ use tokio_postgres::GenericClient;
 
 /// Runs calls of [`pgq_core`] on a client or a transaction.
 pub trait ClientExt: GenericClient {
-    /// Runs a call: one round trip, with an unnamed statement, so it works behind a transaction pooler too.
+    /// Runs a call: one round trip (two to insert in a repeatable read or serializable transaction), with an unnamed statement, so it
+    /// works behind a transaction pooler too.
     ///
     /// ```no_run
     /// use pgq_async::{ClientExt, pgq_core::version};
@@ -26,7 +27,11 @@ pub trait ClientExt: GenericClient {
 impl<C: GenericClient> ClientExt for C {
     async fn call<T>(&self, mut call: Call<'_, T>) -> Result<T> {
         let (sql, params) = call.request()?;
-        let rows = self.query_typed(sql, &params).await;
+        let mut rows = self.query_typed(sql, &params).await;
+        if call.runs_again(&rows) {
+            let (sql, params) = call.request()?;
+            rows = self.query_typed(sql, &params).await;
+        }
         call.answer(rows)
     }
 }

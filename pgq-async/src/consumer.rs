@@ -4,7 +4,7 @@ use pgq_core::batch::{ChunkSize, OpenBatch, Reading};
 use pgq_core::{Call, ConsumerInfo, Created, Filter, NextBatch, Pace, Result, TickId, batch, consumer};
 use tokio_postgres::{Client, GenericClient};
 
-use crate::{Attached, Batch, ClientExt, NextEvents};
+use crate::{Attached, Batch, ClientExt, LoadedBatch, NextEvents};
 
 /// A consumer of a queue, by their names, and how it wants its batches.
 ///
@@ -54,7 +54,8 @@ impl Consumer {
         &self.name
     }
 
-    /// Registers the consumer at the newest tick, if it is not registered. One round trip; see [`consumer::register`].
+    /// Registers the consumer at the newest tick, if it is not registered: it also gets what was inserted since that. One round
+    /// trip; see [`consumer::register`].
     pub async fn register(&self, client: &impl GenericClient) -> Result<Created> {
         client.call(consumer::register(&self.queue, &self.name)).await
     }
@@ -85,8 +86,23 @@ impl Consumer {
         Batch::next(client, self).await
     }
 
+    /// Opens the next batch, loads its events and ends the transaction: [`next_batch`](Self::next_batch) and [`Batch::load`] in one.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub async fn next_loaded(&self, client: &mut Client) -> Result<Option<LoadedBatch>> {
+        match self.next_batch(client).await? {
+            Some(batch) => batch.load().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Streams the events of all batches that are there now, and finishes each batch, in a transaction of its own, when the
     /// loop moves past its last event. Ends where no new tick is there; call it again later.
+    ///
+    /// The batch's transaction is open while your loop works; for work that takes long use [`next_loaded`](Self::next_loaded), and to
+    /// write in the same transaction, exactly once, [`next_batch`](Self::next_batch). Asking for the event after a batch's last one
+    /// finishes that batch: handle each event before you ask for the next, and do not collect or read ahead.
     ///
     /// Leaving the loop early leaves the batch open: it comes again, whole. So does an error, after which the stream ends.
     ///

@@ -92,16 +92,15 @@ impl<'c> NextEvents<'c> {
         self.try_next().await
     }
 
-    /// Like [`Batch::retry`], for an event since the last batch began.
+    /// Like [`Batch::retry`], for an event of the batch that is open: one that came since the last batch was finished.
     ///
     /// # Errors
-    /// [`Error::RetryTooLate`] when the next event was asked for already, or the stream has ended.
+    /// [`Error::RetryTooLate`] for an event of another batch, and when the event after it was asked for and is not there yet.
     pub fn retry(&mut self, event: &Event, after: Duration) -> Result<()> {
-        let State::Open(batch) = &mut self.state else {
-            return Err(Error::RetryTooLate { event: event.id });
-        };
-        batch.retry(event, after);
-        Ok(())
+        match &mut self.state {
+            State::Open(batch) => batch.retry_own(event, after),
+            _ => Err(Error::RetryTooLate { event: event.id }),
+        }
     }
 
     fn pop(&mut self) -> Option<Event> {

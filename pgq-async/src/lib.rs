@@ -4,8 +4,8 @@
 //! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
 //!
 //! Whatever produces or administers takes `&impl GenericClient`: a client, a transaction, or a pooled client by `&**pooled`. It then
-//! belongs to the transaction that it was given. (`insert_events` takes `&mut`, for it begins a savepoint.) Consuming takes `&mut Client`, because a batch is opened in one transaction and
-//! worked on in another.
+//! belongs to the transaction that it was given. (`insert_events` takes `&mut`, for it begins a savepoint.) Consuming takes
+//! `&mut Client`, because a batch is opened in one transaction and worked on in another.
 //!
 //! ```no_run
 //! use futures::TryStreamExt;
@@ -45,6 +45,7 @@
 //! queue.insert_event(&**client, "order.paid", "7").await?;   // deadpool
 //! queue.insert_event(&*client, "order.paid", "7").await?;    // bb8
 //! let mut events = consumer.next_events(&mut client);        // both
+//! queue.insert_event(&*transaction, "order.paid", "7").await?; // a transaction of deadpool; of bb8, `&transaction`
 //! let mut consumer = consumer.attach(&mut **client);         // deadpool
 //! let mut consumer = consumer.attach(&mut *client);          // bb8
 //! ```

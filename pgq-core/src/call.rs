@@ -24,6 +24,7 @@ pub struct Call<'a, T> {
     role: Role,
     subject: Subject<'a>,
     sql: Cow<'static, str>,
+    unless_read_committed: Option<String>,
     params: Vec<Param<'a>>,
     refusal: Option<Error>,
     decode: Box<dyn FnOnce(Answer<'_>) -> Result<T> + Send + Sync + 'a>,
@@ -50,7 +51,8 @@ impl<'a, T> Call<'a, T> {
         T: 'a,
     {
         let (subject, params) = (Subject::default(), Vec::new());
-        Self { function, role, subject, sql: sql.into(), params, refusal: None, decode: Box::new(decode) }
+        let (sql, decode) = (sql.into(), Box::new(decode));
+        Self { function, role, subject, sql, unless_read_committed: None, params, refusal: None, decode }
     }
 
     /// The same call with another answer: what `map` makes of this one's.
@@ -58,9 +60,9 @@ impl<'a, T> Call<'a, T> {
     where
         T: 'a,
     {
-        let Self { function, role, subject, sql, params, refusal, decode } = self;
+        let Self { function, role, subject, sql, unless_read_committed, params, refusal, decode } = self;
         let decode = Box::new(move |answer: Answer<'_>| decode(answer).map(map));
-        Call { function, role, subject, sql, params, refusal, decode }
+        Call { function, role, subject, sql, unless_read_committed, params, refusal, decode }
     }
 
     pub(crate) fn about(mut self, subject: Subject<'a>) -> Self {
@@ -75,6 +77,13 @@ impl<'a, T> Call<'a, T> {
 
     pub(crate) fn refuse(mut self, refusal: Option<Error>) -> Self {
         self.refusal = refusal;
+        self
+    }
+
+    /// Has another statement, with the same parameters, for transactions that keep their snapshot: one that costs more. The first one
+    /// does nothing in them, and answers with no row.
+    pub(crate) fn unless_read_committed(mut self, sql: String) -> Self {
+        self.unless_read_committed = Some(sql);
         self
     }
 
@@ -99,10 +108,25 @@ impl<'a, T> Call<'a, T> {
     /// A value that must not be sent, such as an event over the size limit.
     pub fn request(&mut self) -> Result<(&str, Vec<Bound<'_>>)> {
         match self.refusal.take() {
-            Some(refusal) => Err(refusal),
+            Some(refusal) => {
+                // Not even by a second request.
+                self.params.clear();
+                Err(refusal)
+            }
             None => {
                 Ok((&self.sql, self.params.iter().map(|param| (param.value(), param.sql_type())).collect()))
             }
+        }
+    }
+
+    /// Whether the call did nothing and must be run once more, in the form for transactions that keep their snapshot, which it has now.
+    pub fn runs_again(&mut self, rows: &Result<Vec<Row>, tokio_postgres::Error>) -> bool {
+        match (rows, self.unless_read_committed.take()) {
+            (Ok(rows), Some(sql)) if rows.is_empty() => {
+                self.sql = sql.into();
+                true
+            }
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
-use std::fmt::Display;
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
 
-use serde::de::{Expected, Unexpected};
 use tokio_postgres::error::SqlState;
 
 use crate::{BatchId, DatabaseError, EventId, Role, TickId};
@@ -10,8 +11,9 @@ use crate::{BatchId, DatabaseError, EventId, Role, TickId};
 /// One type, because errors travel: a consumer loop meets the errors of the connection, of PgQ and of decoding, and hands them on
 /// with one `?`. Ask the predicates first: [`is_connection`](Self::is_connection) (connect again),
 /// [`is_transient`](Self::is_transient) (the same work may succeed when it is tried again), [`sqlstate`](Self::sqlstate). `Display`
-/// says what is wrong, on what, and what to do; the cause is in `source()` and not repeated.
-#[derive(Debug, thiserror::Error)]
+/// says what is wrong, on what, and what to do; the cause is in `source()` and not repeated. `Debug` has both: it is what `unwrap`, and
+/// `?` in a `main`, show.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The queue is not in this database.
@@ -48,7 +50,7 @@ pub enum Error {
 
     /// The consumer is not registered on the queue.
     #[error(
-        "consumer {consumer:?} is not registered on queue {queue:?}: register it with `Consumer::register`"
+        "consumer {consumer:?} is not registered on queue {queue:?}, or there is no such queue: register it with `Consumer::register`"
     )]
     #[non_exhaustive]
     NotSubscribed {
@@ -180,17 +182,16 @@ pub enum Error {
         source: DatabaseError,
     },
 
-    /// A repeatable read or serializable transaction without a transaction id wanted to insert: a rotation could lose the event.
+    /// The event tables were rotated between the snapshot of a repeatable read or serializable transaction and its first write: an
+    /// event that it inserts would be lost. Run the transaction again.
     #[error(
-        "a {isolation} transaction must own a transaction id before it inserts into queue {queue:?}: make \
-         `SELECT txid_current()` its first statement, or use read committed"
+        "queue {queue:?} was rotated after the snapshot of this transaction and before its first write, so the event \
+         would be lost: run the transaction again, in read committed or with `SELECT txid_current()` as first statement"
     )]
     #[non_exhaustive]
-    NoTransactionId {
+    RotatedMeanwhile {
         /// The queue.
         queue: String,
-        /// The isolation level of the transaction.
-        isolation: String,
     },
 
     /// An event larger than the limit was to be inserted.
@@ -238,20 +239,28 @@ pub enum Error {
     },
 
     /// No tick that covers the events came in time.
-    #[error("queue {queue:?} got no tick within {waited:?}: is it paused, or is its ticker not running?")]
+    #[error("queue {queue:?} got no tick within {waited:?}: {}", trouble.as_deref().unwrap_or("is its ticker running?"))]
     NoTickInTime {
         /// The queue.
         queue: String,
         /// How long it was waited for.
-        waited: std::time::Duration,
+        waited: Duration,
+        /// What troubles the ticker that was asked.
+        trouble: Option<String>,
     },
 
     /// The server did not answer in time; the connection is given up.
     #[error("the server did not answer within {waited:?}")]
     NoAnswerInTime {
         /// How long it was waited for.
-        waited: std::time::Duration,
+        waited: Duration,
     },
+
+    /// A statement reached another session than the one that holds the ticker's lock.
+    #[error(
+        "the statements of this ticker reach several sessions: connect it directly, not through a pooler"
+    )]
+    OtherSession,
 
     /// The ticker was stopped, so it cannot do what was asked of it.
     #[error("the ticker is stopped")]
@@ -354,17 +363,21 @@ pub enum Error {
     },
 
     /// The event is not one that `logutriga`, `jsontriga` or `sqltriga` wrote.
-    #[error("event type {event_type:?} is not that of a row change")]
+    #[error("{}type {} is not that of a row change", of(event), event_type.as_deref().map_or_else(|| "NULL".into(), |t| format!("{t:?}")))]
     #[non_exhaustive]
     NotAChange {
+        /// The event, if it is known.
+        event: Option<EventId>,
         /// The type of the event.
         event_type: Option<String>,
     },
 
     /// The text of an event cannot be decoded.
-    #[error("malformed {what} at byte {offset}: {problem}")]
+    #[error("{}malformed {what} at byte {offset}: {problem}", of(event))]
     #[non_exhaustive]
     Malformed {
+        /// The event, if it is known.
+        event: Option<EventId>,
         /// What was decoded.
         what: &'static str,
         /// Where the problem is, in bytes from the start of the text.
@@ -374,9 +387,11 @@ pub enum Error {
     },
 
     /// A row or payload does not fit the type it was to become.
-    #[error("cannot deserialize{}: {message}", column.as_ref().map(|c| format!(" column {c:?}")).unwrap_or_default())]
+    #[error("{}cannot deserialize{}: {message}", of(event), column.as_ref().map(|c| format!(" column {c:?}")).unwrap_or_default())]
     #[non_exhaustive]
     Deserialize {
+        /// The event, if it is known.
+        event: Option<EventId>,
         /// The column it failed at, if it was a column.
         column: Option<String>,
         /// What serde said.
@@ -394,7 +409,7 @@ pub enum Error {
     },
 
     /// Any other failure of the server or the connection.
-    #[error("{}", match function { Some(function) => format!("`{function}` failed"), None => "the database failed".into() })]
+    #[error("{}", match function { Some(function) => format!("`{function}` failed"), None => "the connection or a statement failed".into() })]
     #[non_exhaustive]
     Database {
         /// The function that was called, if it was one of PgQ's.
@@ -414,9 +429,27 @@ impl Error {
     /// Whether the same work may succeed when it is tried again: a lost connection, a conflict with another transaction, a time
     /// limit, a server that is read-only for now.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::ReadOnly { .. } | Self::CreatedMeanwhile { .. } | Self::BatchLost { .. })
-            || self.is_connection()
+        matches!(
+            self,
+            Self::ReadOnly { .. }
+                | Self::CreatedMeanwhile { .. }
+                | Self::BatchLost { .. }
+                | Self::RotatedMeanwhile { .. }
+        ) || self.is_connection()
             || self.database().is_some_and(DatabaseError::is_conflict)
+    }
+
+    /// The same error, naming the event that was decoded.
+    pub(crate) fn of_event(mut self, id: EventId) -> Self {
+        match &mut self {
+            Self::NotAChange { event, .. }
+            | Self::Malformed { event, .. }
+            | Self::Deserialize { event, .. } => {
+                *event = Some(id);
+            }
+            _ => {}
+        }
+        self
     }
 
     /// The SQLSTATE, if the server reported one.
@@ -455,6 +488,11 @@ impl Error {
     }
 }
 
+/// `event 7: `, for the beginning of a message.
+fn of(event: &Option<EventId>) -> String {
+    event.map_or_else(String::new, |event| format!("event {event}: "))
+}
+
 fn named(queue: &str) -> String {
     if queue.is_empty() { "a queue".to_owned() } else { format!("queue {queue:?}") }
 }
@@ -465,35 +503,14 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-/// Names the column where serde knows it, and leaves out the value, which serde's own messages quote: it may be a secret.
-impl serde::de::Error for Error {
-    fn custom<T: Display>(message: T) -> Self {
-        Self::Deserialize { column: None, message: message.to_string() }
-    }
-
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let null = if matches!(unexpected, Unexpected::Unit) { "NULL, " } else { "" };
-        Self::custom(format_args!("{null}expected {expected}"))
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::custom(format_args!("expected {expected}"))
-    }
-
-    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format_args!("expected one of {expected:?}"))
-    }
-
-    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let message = format!("the type has no such field, only {expected:?}");
-        Self::Deserialize { column: Some(field.to_owned()), message }
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::Deserialize { column: Some(field.to_owned()), message: "there is no such column".to_owned() }
-    }
-
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::Deserialize { column: Some(field.to_owned()), message: "it is there twice".to_owned() }
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod ids;
 mod param;
 mod role;
 mod seconds;
+mod serde_error;
 mod subject;
 mod trigger;
 
@@ -40,7 +41,7 @@ pub use consumer::ConsumerInfo;
 pub use database_error::DatabaseError;
 pub use error::Error;
 pub use event::{Event, NewEvent};
-pub use ids::{BatchId, EventId, TickId, TxId};
+pub use ids::{BatchId, EventId, SessionId, TickId, TxId};
 pub use param::Param;
 pub use queue::{Created, QueueConfig, QueueInfo};
 pub use role::Role;

@@ -58,7 +58,8 @@ pub fn run(operation: &Operation) -> Call<'_, i64> {
 /// # Errors
 /// [`Error::InsertDisabled`](crate::Error::InsertDisabled) if one of the queues is disabled: nothing is moved then.
 pub fn retry_events(rounds: u32) -> Call<'static, u64> {
-    const SQL: &str = "SELECT sum(pgq.maint_retry_events()) FROM generate_series(1, $1)";
+    const SQL: &str = "WITH own AS MATERIALIZED (SELECT txid_current()) \
+         SELECT sum(pgq.maint_retry_events()) FROM own, generate_series(1, $1)";
     let moved = |answer: Answer<'_>| Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs());
     Call::new("pgq.maint_retry_events", Role::Admin, SQL, moved)
         .bind(i32::try_from(rounds).unwrap_or(i32::MAX))

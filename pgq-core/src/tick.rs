@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::answer::Columns;
 use crate::call::Answer;
 use crate::queue::nothing;
 use crate::subject::Subject;
-use crate::{Call, Role, TickId, TxId};
+use crate::{Call, Error, Role, SessionId, TickId, TxId};
 
 /// Makes a tick on every queue that is due for one, and tells how many that were. Wraps `pgq.ticker()`.
 ///
@@ -23,19 +24,56 @@ pub fn all() -> Call<'static, u64> {
 /// must not run at the same time.
 ///
 /// # Errors
-/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::TickerPaused`](crate::Error::TickerPaused),
-/// [`Error::ExternalTicker`](crate::Error::ExternalTicker), [`Error::ForeignTicks`](crate::Error::ForeignTicks).
+/// [`Error::QueueNotFound`], [`Error::TickerPaused`],
+/// [`Error::ExternalTicker`], [`Error::ForeignTicks`].
 pub fn queue(queue: &str) -> Call<'_, Option<TickId>> {
     Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker($1)", maybe_tick)
         .about(Subject::queue(queue))
         .bind(queue)
 }
 
+/// Like [`all`], but only on the session that [`lead`] got the lock for: a pooler may have sent the statement to another one.
+///
+/// # Errors
+/// [`Error::OtherSession`]
+pub fn all_on(session: SessionId) -> Call<'static, u64> {
+    let ticked = |answer: Answer<'_>| match answer.rows.is_empty() {
+        true => Err(Error::OtherSession),
+        false => Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs()),
+    };
+    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker() WHERE pg_backend_pid() = $1", ticked)
+        .bind(session.0)
+}
+
+/// Like [`queue()`], but only on the session that [`lead`] got the lock for.
+///
+/// # Errors
+/// Those of [`queue()`]; [`Error::OtherSession`].
+pub fn queue_on(queue: &str, session: SessionId) -> Call<'_, Option<TickId>> {
+    let ticked = |answer: Answer<'_>| match answer.rows.is_empty() {
+        true => Err(Error::OtherSession),
+        false => maybe_tick(answer),
+    };
+    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker($1) WHERE pg_backend_pid() = $2", ticked)
+        .about(Subject::queue(queue))
+        .bind(queue)
+        .bind(session.0)
+}
+
+/// The queues that are neither paused nor have an external ticker, by name. Reads `pgq.queue`, and so works where one broken queue
+/// fails `pgq.get_queue_info`.
+pub fn queues() -> Call<'static, Vec<String>> {
+    const SQL: &str = "SELECT queue_name FROM pgq.queue WHERE NOT queue_ticker_paused AND NOT queue_external_ticker ORDER BY 1";
+    Call::new("pgq.queue", Role::Public, SQL, |answer| {
+        answer.rows.iter().map(|row| Columns::of(row, answer.function).next()).collect()
+    })
+}
+
 /// Adds a tick that was made elsewhere, with its id, time and event position. Wraps
 /// `pgq.ticker(text, bigint, timestamptz, bigint)`.
 ///
 /// # Errors
-/// [`Error::NotExternalTicker`](crate::Error::NotExternalTicker).
+/// [`Error::NotExternalTicker`].
 pub fn external(queue: &str, tick: TickId, time: DateTime<Utc>, event_seq: i64) -> Call<'_, TickId> {
     let id = |answer: Answer<'_>| answer.value().map(TickId);
     Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker($1, $2, $3, $4)", id)
@@ -70,26 +108,28 @@ pub fn force_ahead() -> Call<'static, u64> {
 /// Fails as [`queue()`] would on a queue that gets no ticks, and makes no tick: for one who is not the ticker.
 ///
 /// # Errors
-/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::TickerPaused`](crate::Error::TickerPaused),
-/// [`Error::ExternalTicker`](crate::Error::ExternalTicker).
+/// [`Error::QueueNotFound`], [`Error::TickerPaused`],
+/// [`Error::ExternalTicker`].
 pub fn refusal(queue: &str) -> Call<'_, ()> {
     const SQL: &str = "SELECT pgq.ticker($1) WHERE NOT EXISTS (SELECT FROM pgq.queue \
          WHERE queue_name = $1 AND NOT queue_ticker_paused AND NOT queue_external_ticker)";
     Call::new("pgq.ticker", Role::Admin, SQL, nothing).about(Subject::queue(queue)).bind(queue)
 }
 
-/// Tries to become the one ticker of this database, for as long as the session lasts. Takes the advisory lock that pgqueue and
+/// Tries to become the one ticker of this database, for as long as the session lasts, and answers with the session; `None` where
+/// another one is the ticker. Takes the advisory lock that pgqueue and
 /// pg_scheduler take too: the oids of the database and of schema `pgq`.
 ///
 /// A session lock: useless on a connection that a pooler hands on. Run it in autocommit, before the ticks.
 ///
 /// # Errors
-/// [`Error::NotInstalled`](crate::Error::NotInstalled) where there is no schema `pgq`.
-pub fn lead() -> Call<'static, bool> {
-    const SQL: &str = "SELECT pg_try_advisory_lock(d.oid::bigint::bit(32)::integer, \
-         'pgq'::regnamespace::oid::bigint::bit(32)::integer) \
+/// [`Error::NotInstalled`] where there is no schema `pgq`.
+pub fn lead() -> Call<'static, Option<SessionId>> {
+    const SQL: &str = "SELECT CASE WHEN pg_try_advisory_lock(d.oid::bigint::bit(32)::integer, \
+         'pgq'::regnamespace::oid::bigint::bit(32)::integer) THEN pg_backend_pid() END \
          FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
-    Call::new("pg_try_advisory_lock", Role::Public, SQL, |answer| answer.value())
+    let session = |answer: Answer<'_>| Ok(answer.value::<Option<i32>>()?.map(SessionId));
+    Call::new("pg_try_advisory_lock", Role::Public, SQL, session)
 }
 
 /// Prepares the session that a ticker runs on: read committed; no statement, lock or idle transaction for longer than `limit`; and

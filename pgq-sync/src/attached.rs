@@ -3,7 +3,7 @@ use std::borrow::BorrowMut;
 use pgq_core::{ConsumerInfo, Created, Result, TickId};
 use postgres::Client;
 
-use crate::{Batch, Consumer, NextEvents};
+use crate::{Batch, Consumer, LoadedBatch, NextEvents};
 
 /// A [`Consumer`] with the connection that it works on: the same methods, without the argument.
 ///
@@ -54,6 +54,11 @@ impl<C: BorrowMut<Client>> Attached<C> {
     /// Like [`Consumer::next_batch`].
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         self.consumer.next_batch(self.client.borrow_mut())
+    }
+
+    /// Like [`Consumer::next_loaded`].
+    pub fn next_loaded(&mut self) -> Result<Option<LoadedBatch>> {
+        self.consumer.next_loaded(self.client.borrow_mut())
     }
 
     /// Like [`Consumer::next_events`].

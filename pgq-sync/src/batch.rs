@@ -95,7 +95,8 @@ impl<'c> Batch<'c> {
         self.open.info()
     }
 
-    /// Reads all events into memory and ends the transaction, for work that takes long or touches nothing in this database.
+    /// Reads the events that were not read yet into memory and ends the transaction, for work that takes long or touches nothing in
+    /// this database. What was written through [`transaction`](Self::transaction) is rolled back.
     ///
     /// The batch stays open on the server. Until [`LoadedBatch::finish`] it comes again when the process dies: at least once.
     ///
@@ -106,11 +107,12 @@ impl<'c> Batch<'c> {
         while let Some(event) = self.next_event()? {
             events.push(event);
         }
-        self.transaction.commit()?;
+        self.transaction.rollback()?;
         Ok(LoadedBatch::new(self.open, events))
     }
 
-    /// Queues the retries, moves the consumer past the batch and commits: two round trips, and one or two for retries.
+    /// Queues the retries, moves the consumer past the batch and commits: two round trips, three if all events are to be retried alike,
+    /// four if some are.
     ///
     /// # Errors
     /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
@@ -130,10 +132,19 @@ impl<'c> Batch<'c> {
         self.transaction.commit().map_err(Error::from)
     }
 
+    /// Like [`retry`](Self::retry), but only for an event that can be of this batch.
+    pub(crate) fn retry_own(&mut self, event: &Event, after: Duration) -> Result<()> {
+        if !self.open.has_popped(event) {
+            return Err(Error::RetryTooLate { event: event.id });
+        }
+        self.open.retry(event, after);
+        Ok(())
+    }
+
     fn fill(&mut self) -> Result<()> {
         while self.open.wants_chunk() {
             let Some(fetch) = self.open.fetch()? else { break };
-            let chunk = self.transaction.call(fetch)?;
+            let chunk = self.transaction.call(fetch).map_err(|error| self.open.explain(error))?;
             self.open.received(chunk);
         }
         Ok(())
@@ -147,8 +158,11 @@ impl<'c> Batch<'c> {
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
     if open.has_retries() {
-        let role = transaction.call(open.retry_role())?;
-        transaction.call(open.retries(role)?)?;
+        let role = match open.retry_role() {
+            Some(ask) => transaction.call(ask)?,
+            None => None,
+        };
+        transaction.call(open.retries(role)?).map_err(|error| open.explain(error))?;
     }
     open.finished(transaction.call(open.finish())?)
 }

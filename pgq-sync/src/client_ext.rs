@@ -3,7 +3,8 @@ use postgres::GenericClient;
 
 /// Runs calls of [`pgq_core`] on a client or a transaction.
 pub trait ClientExt: GenericClient {
-    /// Runs a call: one round trip, with an unnamed statement, so it works behind a transaction pooler too.
+    /// Runs a call: one round trip (two to insert in a repeatable read or serializable transaction), with an unnamed statement, so it
+    /// works behind a transaction pooler too.
     ///
     /// ```no_run
     /// use pgq_sync::{ClientExt, pgq_core::version};
@@ -23,7 +24,11 @@ pub trait ClientExt: GenericClient {
 impl<C: GenericClient> ClientExt for C {
     fn call<T>(&mut self, mut call: Call<'_, T>) -> Result<T> {
         let (sql, params) = call.request()?;
-        let rows = self.query_typed(sql, &params);
+        let mut rows = self.query_typed(sql, &params);
+        if call.runs_again(&rows) {
+            let (sql, params) = call.request()?;
+            rows = self.query_typed(sql, &params);
+        }
         call.answer(rows)
     }
 }

@@ -32,6 +32,11 @@
 //! `postgres` starts a runtime of its own for each client, and panics with "Cannot start a runtime from within a runtime" when one
 //! is used in an async function. There, use `pgq-async`, or move the work to `tokio::task::spawn_blocking`.
 //!
+//! # Limits
+//!
+//! The connection is yours, and `postgres` waits for an answer for as long as it takes: set `connect_timeout`, `keepalives` and
+//! `tcp_user_timeout` where you connect, and `statement_timeout` on the server.
+//!
 //! # Pools
 //!
 //! A client of `r2d2_postgres` works as it is:

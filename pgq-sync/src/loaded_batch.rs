@@ -1,3 +1,4 @@
+use std::mem;
 use std::time::Duration;
 
 use pgq_core::batch::OpenBatch;
@@ -9,6 +10,24 @@ use crate::batch::complete;
 /// The events of a batch that is open on the server, without a transaction. Comes from [`Batch::load`](crate::Batch::load).
 ///
 /// Dropping it leaves the batch open: it comes again.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # fn send_mail(event: &pgq_sync::pgq_core::Event) -> Result<(), ()> { Ok(()) }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
+/// # let consumer = pgq_sync::Consumer::new("orders", "mail");
+/// while let Some(mut batch) = consumer.next_loaded(&mut db)? {
+///     for event in batch.take_events() {
+///         if send_mail(&event).is_err() {
+///             batch.retry(&event, Duration::from_secs(60));
+///         }
+///     }
+///     batch.finish(&mut db)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a batch that is dropped comes again"]
 #[derive(Debug)]
 pub struct LoadedBatch {
@@ -24,6 +43,11 @@ impl LoadedBatch {
     /// The events.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// Takes the events out, for a loop that calls [`retry`](Self::retry).
+    pub fn take_events(&mut self) -> Vec<Event> {
+        mem::take(&mut self.events)
     }
 
     /// The batch and the ticks that it lies between.

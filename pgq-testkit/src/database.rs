@@ -1,3 +1,5 @@
+use std::fmt;
+
 use postgres::Config;
 
 use crate::client;
@@ -8,12 +10,18 @@ use crate::sql;
 ///
 /// It does not borrow the [`Server`](crate::Server), so it can move to other threads and tasks. Dropping it
 /// costs one connection and one statement, about 20 ms; failures to drop are ignored, as when the server is down.
-#[derive(Debug)]
 pub struct Database {
     name: String,
     config: Config,
     conninfo: String,
     maintenance: Option<Config>,
+}
+
+/// Without the connection string, which may have a password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Database {

@@ -1,4 +1,5 @@
 use std::env;
+use std::fmt;
 use std::net::SocketAddr;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,6 @@ use crate::sql;
 /// A server of our own runs on a unix socket in a temporary directory. Dropping it stops the server at once
 /// and removes the directory; a watchdog process does the same when this process ends without dropping it,
 /// be it by a panic, by the end of `main` with the server in a `static`, or by SIGKILL.
-#[derive(Debug)]
 pub struct Server {
     cluster: Option<Mutex<Cluster>>,
     config: Config,
@@ -31,6 +31,16 @@ pub struct Server {
     prefix: String,
     databases: AtomicU64,
     template: Mutex<Option<String>>,
+}
+
+/// Without the connection string, which may have a password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("config", &self.config)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How [`Server::restart`] stops the server.

@@ -55,17 +55,23 @@ impl Ticker {
     }
 
     /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
-    /// stand-by can do that, with the help of the ticker that leads. What tests need.
+    /// stand-by can do that, with the help of the ticker that leads. What tests need. The ids of
+    /// later events jump by a thousand and more, and with them the numbers of events in statistics.
     ///
     /// # Errors
-    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`], [`Error::NoTickInTime`].
+    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`];
+    /// [`Error::NoTickInTime`], which says what troubles this ticker: no connection, no right, no PgQ.
     pub async fn tick_now(&self, queue: &str) -> Result<()> {
         let (answer, answered) = oneshot::channel();
         let command = Command::TickNow { queue: queue.to_owned(), answer };
         self.commands.send(command).map_err(|_| Error::TickerStopped)?;
         match timeout(Request::PATIENCE, answered).await {
             Ok(answer) => answer.unwrap_or(Err(Error::TickerStopped)),
-            Err(_) => Err(Error::NoTickInTime { queue: queue.to_owned(), waited: Request::PATIENCE }),
+            Err(_) => Err(Error::NoTickInTime {
+                queue: queue.to_owned(),
+                waited: Request::PATIENCE,
+                trouble: self.stats().trouble,
+            }),
         }
     }
 
@@ -112,6 +118,12 @@ impl Builder {
         self
     }
 
+    /// Sets the time between two tries of a stand-by to become the ticker: half a second unless set, give or take a half.
+    pub fn standby_period(mut self, period: Duration) -> Self {
+        self.periods.standby = period;
+        self
+    }
+
     /// Sets the time between two rounds of maintenance (rotation, vacuum): 120 seconds unless set.
     pub fn maintenance_period(mut self, period: Duration) -> Self {
         self.periods.maintenance = period;
@@ -140,7 +152,8 @@ impl Builder {
         self
     }
 
-    /// Starts the task. The connection is made there, and made anew when it breaks; see [`Ticker::stats`].
+    /// Starts the task. The connection is made there, and made anew when it breaks. What is wrong with
+    /// it, from a wrong host to a missing right, is logged by `tracing` and stands in [`Stats::trouble`](field@Stats::trouble).
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -1,12 +1,13 @@
 use pgq_core::maintenance::Operation;
-use pgq_core::{TickId, TxId};
+use pgq_core::{SessionId, TickId, TxId};
 
 /// What the calls of a [`Routine`](crate::routine::Routine) are answered with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reply {
     Prepared,
     Checked,
-    Lead(bool),
+    /// The session that has the lock now.
+    Lead(Option<SessionId>),
     Ticked(u64),
     /// The queues that get ticks.
     Queues(Vec<String>),

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use pgq_core::{Call, Error, TxId, tick};
+use pgq_core::{Call, Error, SessionId, TxId, tick};
 
 use crate::reply::Reply;
 
@@ -65,13 +65,13 @@ impl Request {
         self.id
     }
 
-    pub(crate) fn call(&self) -> Call<'_, Reply> {
-        match self.stage {
-            Stage::Mark => tick::current_txid().map(Reply::Marked),
-            Stage::Force(_) => tick::force(&self.queue).map(Reply::Forced),
-            Stage::Ask(_) => tick::refusal(&self.queue).map(|()| Reply::NotRefused),
-            Stage::Tick(_) => tick::queue(&self.queue).map(Reply::TickedQueue),
-            Stage::Cover(marker) => tick::covers(&self.queue, marker).map(Reply::Covered),
+    pub(crate) fn call(&self, leads: Option<SessionId>) -> Call<'_, Reply> {
+        match (self.stage, leads) {
+            (Stage::Mark, _) => tick::current_txid().map(Reply::Marked),
+            (Stage::Force(_), _) => tick::force(&self.queue).map(Reply::Forced),
+            (Stage::Tick(_), Some(session)) => tick::queue_on(&self.queue, session).map(Reply::TickedQueue),
+            (Stage::Ask(_) | Stage::Tick(_), _) => tick::refusal(&self.queue).map(|()| Reply::NotRefused),
+            (Stage::Cover(marker), _) => tick::covers(&self.queue, marker).map(Reply::Covered),
         }
     }
 
@@ -83,8 +83,8 @@ impl Request {
         now >= self.asked + Self::LIMIT
     }
 
-    pub(crate) fn late(&self) -> Error {
-        Error::NoTickInTime { queue: self.queue.clone(), waited: Self::LIMIT }
+    pub(crate) fn late(&self, trouble: Option<String>) -> Error {
+        Error::NoTickInTime { queue: self.queue.clone(), waited: Self::LIMIT, trouble }
     }
 
     /// When it wants attention next.

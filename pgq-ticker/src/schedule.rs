@@ -27,6 +27,7 @@ impl Default for Periods {
 
 /// Something that a ticker does from time to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Job {
     /// Tick the queues that are due.
     Tick,
@@ -59,7 +60,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    const SHORTEST: Duration = Duration::from_millis(10);
+    pub(crate) const SHORTEST: Duration = Duration::from_millis(10);
     /// A century: no clock overflows by it.
     const LONGEST: Duration = Duration::from_secs(3_155_760_000);
 

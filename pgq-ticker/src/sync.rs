@@ -1,4 +1,4 @@
-//! The ticker on a thread, on the driver `postgres`.
+//! The ticker on a thread, on the driver `postgres`. Works in programs with a tokio runtime too, for its connection is on the thread.
 
 mod runner;
 
@@ -51,18 +51,22 @@ impl Ticker {
     }
 
     /// Makes a tick of the queue that covers all that was committed before the call, and waits for it: at most 30 seconds. Also a
-    /// stand-by can do that, with the help of the ticker that leads. What tests need.
+    /// stand-by can do that, with the help of the ticker that leads. What tests need. The ids of
+    /// later events jump by a thousand and more, and with them the numbers of events in statistics.
     ///
     /// # Errors
-    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`], [`Error::NoTickInTime`].
+    /// [`Error::QueueNotFound`], [`Error::TickerPaused`], [`Error::ExternalTicker`];
+    /// [`Error::NoTickInTime`], which says what troubles this ticker: no connection, no right, no PgQ.
     pub fn tick_now(&self, queue: &str) -> Result<()> {
         let (answer, answered) = mpsc::channel();
         let command = Command::TickNow { queue: queue.to_owned(), answer };
         self.commands.send(command).map_err(|_| Error::TickerStopped)?;
         answered.recv_timeout(Request::PATIENCE).unwrap_or_else(|error| match error {
-            RecvTimeoutError::Timeout => {
-                Err(Error::NoTickInTime { queue: queue.to_owned(), waited: Request::PATIENCE })
-            }
+            RecvTimeoutError::Timeout => Err(Error::NoTickInTime {
+                queue: queue.to_owned(),
+                waited: Request::PATIENCE,
+                trouble: self.stats().trouble,
+            }),
             RecvTimeoutError::Disconnected => Err(Error::TickerStopped),
         })
     }
@@ -118,6 +122,12 @@ impl Builder {
         self
     }
 
+    /// Sets the time between two tries of a stand-by to become the ticker: half a second unless set, give or take a half.
+    pub fn standby_period(mut self, period: Duration) -> Self {
+        self.periods.standby = period;
+        self
+    }
+
     /// Sets the time between two rounds of maintenance (rotation, vacuum): 120 seconds unless set.
     pub fn maintenance_period(mut self, period: Duration) -> Self {
         self.periods.maintenance = period;
@@ -149,7 +159,8 @@ impl Builder {
         self
     }
 
-    /// Starts the thread. The connection is made there, and made anew when it breaks; see [`Ticker::stats`].
+    /// Starts the thread. The connection is made there, and made anew when it breaks. What is wrong with
+    /// it, from a wrong host to a missing right, is logged by `tracing` and stands in [`Stats::trouble`](field@Stats::trouble).
     ///
     /// # Errors
     /// That of the operating system, if it gives no thread.

@@ -31,7 +31,7 @@ fn opened<D: Driver>() -> crate::Result {
     assert_eq!(db.call(batch::next("q", "c"))?, None);
     for result in [db.call(batch::next("q", "none")), db.call(batch::next("none", "none"))] {
         assert_error!(result, Error::NotSubscribed { consumer, .. } if consumer == "none", "P0001",
-            ["\"none\"", "Consumer::register"]);
+            ["\"none\"", "register"]);
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ fn not_open<D: Driver>() -> crate::Result {
         assert_error!(result, Error::BatchNotFound { batch: BatchId(999), .. }, "P0001", ["999"]);
     }
     assert_error!(
-        db.call(batch::retry(none, 0)),
+        db.call(batch::retry(none, Duration::ZERO)),
         Error::BatchNotFound { batch: BatchId(999), .. },
         "P0001",
         ["999"]

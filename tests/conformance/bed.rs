@@ -1,4 +1,5 @@
 use std::error::Error as _;
+use std::time::{Duration, Instant};
 
 use pgq_core::{Error, EventId, TickId, tick};
 use pgq_testkit::{Database, Server};
@@ -114,8 +115,17 @@ pub(crate) fn terminate<D: Driver>(db: &mut D::Client, pid: i32) {
 /// Waits until `count` sessions of this database wait for a lock.
 pub(crate) fn wait_for_waiters<D: Driver>(db: &mut D::Client, count: i64) {
     let waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    while db.value::<i64>(waiters) < count {
-        std::thread::yield_now();
+    until("the sessions wait for a lock", || db.value::<i64>(waiters) >= count);
+}
+
+/// Waits for a condition, but not for ever.
+#[track_caller]
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -144,12 +154,13 @@ pub(crate) fn is_past_rotation<D: Driver>(db: &mut D::Client) -> bool {
 
 /// Makes the queue's next rotation possible.
 pub(crate) fn ready_to_rotate<D: Driver>(bed: &mut Bed<D>) {
-    let config = pgq_core::QueueConfig::new().rotation_period(std::time::Duration::ZERO);
+    let config = pgq_core::QueueConfig::new().rotation_period(Duration::ZERO);
     bed.db.set_config("q", &config).unwrap();
-    while !is_past_rotation::<D>(&mut bed.db) {
+    until("the consumer is past the last rotation", || {
         tick::<D>(&mut bed.db);
         assert!(bed.drain().is_empty());
-    }
+        is_past_rotation::<D>(&mut bed.db)
+    });
 }
 
 pub(crate) fn rotate<D: Driver>(db: &mut D::Client) {

@@ -1,7 +1,7 @@
 use pgq_core::{BatchId, Error, NewEvent, batch, consumer, event, maintenance, queue, tick, version};
 use pgq_testkit::Server;
 
-use crate::bed::{Bed, terminate, tick as make_tick, wait_for_waiters};
+use crate::bed::{Bed, terminate, tick as make_tick, until, wait_for_waiters};
 use crate::driver::{Batch, Client, Consumer, Driver, Session, Transaction};
 
 cases!(
@@ -199,9 +199,8 @@ fn a_lost_connection_is_transient<D: Driver>() -> crate::Result {
     let pid: i32 = idle.value("SELECT pg_backend_pid()");
     // The end may come before the answer to this does.
     let begun = idle.batch_execute("SET idle_in_transaction_session_timeout = '1ms'; BEGIN");
-    while other.value::<bool>(&format!("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})")) {
-        std::thread::yield_now();
-    }
+    let gone = format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})");
+    until("the idle session is ended", || other.value(&gone));
     let error = begun.map_err(Error::from).and_then(|()| idle.call(version::installed())).err().unwrap();
     assert!(error.is_connection(), "{error:?}");
     Ok(())

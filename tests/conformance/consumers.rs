@@ -68,7 +68,7 @@ fn unregistered<D: Driver>() -> crate::Result {
     assert_eq!(consumer.info(&mut bed.db)?, None);
     assert_error!(consumer.next_batch(&mut bed.db),
         Error::NotSubscribed { queue, consumer, .. } if queue == "q" && consumer == "c", "P0001",
-        ["\"q\"", "\"c\"", "Consumer::register"]);
+        ["\"q\"", "\"c\"", "register"]);
     Ok(())
 }
 

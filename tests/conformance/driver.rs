@@ -82,6 +82,7 @@ pub(crate) trait Consumer<D: Driver>: Sized + Clone {
     fn unregister(&self, db: &mut D::Client) -> Result<u32>;
     fn info(&self, db: &mut D::Client) -> Result<Option<ConsumerInfo>>;
     fn next_batch<'c>(&self, db: &'c mut D::Client) -> Result<Option<D::Batch<'c>>>;
+    fn next_loaded(&self, db: &mut D::Client) -> Result<Option<D::LoadedBatch>>;
     fn next_events<'c>(&self, db: &'c mut D::Client) -> D::NextEvents<'c>;
     fn attach(self, db: D::Client) -> D::Attached;
     fn attach_mut(self, db: &mut D::Client) -> D::AttachedMut<'_>;
@@ -101,6 +102,7 @@ pub(crate) trait Batch<'c, D: Driver>: Sized {
 
 pub(crate) trait LoadedBatch<D: Driver>: Sized {
     fn events(&self) -> &[Event];
+    fn take_events(&mut self) -> Vec<Event>;
     fn info(&self) -> &NextBatch;
     fn retry(&mut self, event: &Event, after: Duration);
     fn finish(self, db: &mut D::Client) -> Result<()>;
@@ -119,6 +121,7 @@ pub(crate) trait Attached<D: Driver> {
     fn unregister(&mut self) -> Result<u32>;
     fn info(&mut self) -> Result<Option<ConsumerInfo>>;
     fn next_batch(&mut self) -> Result<Option<D::Batch<'_>>>;
+    fn next_loaded(&mut self) -> Result<Option<D::LoadedBatch>>;
     fn next_events(&mut self) -> D::NextEvents<'_>;
     fn client(&mut self) -> &mut D::Client;
 }
@@ -290,6 +293,10 @@ macro_rules! driver {
                 $run(self.next_batch(db))
             }
 
+            fn next_loaded(&self, db: &mut $postgres::Client) -> Result<Option<$pgq::LoadedBatch>> {
+                $run(self.next_loaded(db))
+            }
+
             fn next_events<'c>(&self, db: &'c mut $postgres::Client) -> $pgq::NextEvents<'c> {
                 self.next_events(db)
             }
@@ -342,6 +349,10 @@ macro_rules! driver {
                 self.events()
             }
 
+            fn take_events(&mut self) -> Vec<Event> {
+                self.take_events()
+            }
+
             fn info(&self) -> &NextBatch {
                 self.info()
             }
@@ -388,6 +399,10 @@ macro_rules! driver {
 
             fn next_batch(&mut self) -> Result<Option<$pgq::Batch<'_>>> {
                 $run(self.next_batch())
+            }
+
+            fn next_loaded(&mut self) -> Result<Option<$pgq::LoadedBatch>> {
+                $run(self.next_loaded())
             }
 
             fn next_events(&mut self) -> $pgq::NextEvents<'_> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use pgq_core::{Error, TickId, batch};
 
 use crate::bed::{Bed, number, read, wait_for_waiters};
@@ -13,6 +15,10 @@ cases!(
     while_next_events_reads,
     while_it_is_loaded,
     to_a_dropped_queue,
+    before_its_first_event_is_read,
+    before_it_is_loaded,
+    before_next_events_reads_it,
+    before_its_retries_are_queued,
 );
 
 /// Reads a batch, has `meanwhile` done, and finishes: nothing of it may stay.
@@ -121,7 +127,7 @@ fn while_it_is_loaded<D: Driver>() -> crate::Result {
     let (consumer, mut other) = (bed.consumer(), bed.connect());
     let mut first = consumer.next_batch(&mut bed.db)?.unwrap().load()?;
     let event = first.events()[0].clone();
-    first.retry(&event, std::time::Duration::ZERO);
+    first.retry(&event, Duration::ZERO);
     let second = consumer.next_batch(&mut other)?.unwrap().load()?;
     second.finish(&mut other)?;
     assert_error!(first.finish(&mut bed.db), Error::BatchLost { .. }, "", ["\"q\"", "\"c\""]);
@@ -130,7 +136,7 @@ fn while_it_is_loaded<D: Driver>() -> crate::Result {
     bed.produce(3..=4);
     let mut first = consumer.next_batch(&mut bed.db)?.unwrap().load()?;
     for event in first.events().to_vec() {
-        first.retry(&event, std::time::Duration::ZERO);
+        first.retry(&event, Duration::ZERO);
     }
     consumer.next_batch(&mut other)?.unwrap().finish_unread()?;
     assert_error!(first.finish(&mut bed.db), Error::BatchLost { .. }, "", ["\"q\"", "\"c\"", "meanwhile"]);
@@ -145,5 +151,90 @@ fn to_a_dropped_queue<D: Driver>() -> crate::Result {
     other.drop_with_consumers("q")?;
     assert_error!(loaded.finish(&mut bed.db), Error::BatchLost { .. }, "", ["\"q\""]);
     assert_error!(consumer.next_batch(&mut bed.db), Error::NotSubscribed { .. }, "P0001", ["\"q\"", "\"c\""]);
+    Ok(())
+}
+
+/// Has a function of PgQ wait at its beginning while somebody holds the advisory lock 42.
+fn wait_in<D: Driver>(db: &mut D::Client, function: &str) {
+    let waits = r"begin perform pg_advisory_lock(42); perform pg_advisory_unlock(42);";
+    let change = format!(
+        r"DO $$ BEGIN EXECUTE regexp_replace(pg_get_functiondef('{function}'::regprocedure), '\nbegin\n', E'\n{waits}\n', 'i'); END $$"
+    );
+    db.batch_execute(&change).unwrap();
+}
+
+/// Somebody finishes the batch just before `work` gets to call the function.
+fn taken_before<D: Driver, T: Send>(
+    function: &str,
+    work: impl FnOnce(&D::Consumer, &mut D::Client) -> pgq_core::Result<T> + Send,
+) -> crate::Result<Error> {
+    let mut bed = Bed::<D>::new()?;
+    wait_in::<D>(&mut bed.db, function);
+    bed.produce(1..=3);
+    let (conninfo, mut other) = (bed.database.conninfo().to_owned(), bed.connect());
+    let id = bed.db.call(batch::next("q", "c"))?.unwrap();
+    other.batch_execute("SELECT pg_advisory_lock(42)")?;
+    let result = std::thread::scope(|scope| -> crate::Result<_> {
+        let mut other = other;
+        let worker =
+            scope.spawn(|| work(&D::Consumer::new("q", "c"), &mut D::Client::connect(&conninfo).unwrap()));
+        wait_for_waiters::<D>(&mut bed.db, 1);
+        assert_eq!(bed.db.call(batch::finish(id))?, batch::Finish::Done);
+        other.batch_execute("SELECT pg_advisory_unlock(42)")?;
+        Ok(worker.join().unwrap())
+    })?;
+    assert_eq!(bed.db.value::<i64>("SELECT count(*) FROM pgq.retry_queue"), 0);
+    let error = result.err().expect("the batch is gone");
+    assert!(error.is_transient() && !error.is_connection(), "{error:?}");
+    let text = error.to_string();
+    assert!(matches!(&error, Error::BatchLost { batch, .. } if *batch == id), "{error:?}");
+    assert!(text.contains("\"q\"") && text.contains("\"c\"") && text.contains(&id.to_string()), "{text}");
+    // The consumer goes on as if nothing was.
+    bed.produce([4]);
+    assert_eq!(bed.drain(), [4]);
+    Ok(error)
+}
+
+const CURSOR: &str = "pgq.get_batch_cursor(bigint, text, integer, text)";
+
+fn before_its_first_event_is_read<D: Driver>() -> crate::Result {
+    taken_before::<D, _>(CURSOR, |consumer, db| consumer.next_batch(db).map(drop))?;
+    taken_before::<D, _>("pgq.batch_event_sql(bigint)", |consumer, db| consumer.next_batch(db).map(drop))?;
+    Ok(())
+}
+
+fn before_it_is_loaded<D: Driver>() -> crate::Result {
+    taken_before::<D, _>(CURSOR, |consumer, db| consumer.next_loaded(db).map(drop))?;
+    Ok(())
+}
+
+fn before_next_events_reads_it<D: Driver>() -> crate::Result {
+    taken_before::<D, _>(CURSOR, |consumer, db| {
+        let mut events = consumer.next_events(db);
+        let first = events.next_event();
+        assert!(first.is_ok() || events.next_event()?.is_none());
+        first
+    })?;
+    Ok(())
+}
+
+/// All alike, and some of them by an admin.
+fn before_its_retries_are_queued<D: Driver>() -> crate::Result {
+    for (function, count) in [("pgq.batch_retry(bigint, integer)", 3), ("pgq.get_batch_events(bigint)", 2)] {
+        taken_before::<D, _>(function, |consumer, db| {
+            let mut batch = consumer.next_batch(db)?.unwrap();
+            for event in batch.events(3).into_iter().take(count) {
+                batch.retry(&event?, Duration::ZERO);
+            }
+            batch.finish()
+        })?;
+        taken_before::<D, _>(function, |consumer, db| {
+            let mut loaded = consumer.next_loaded(db)?.unwrap();
+            for event in loaded.take_events().iter().take(count) {
+                loaded.retry(event, Duration::ZERO);
+            }
+            loaded.finish(db)
+        })?;
+    }
     Ok(())
 }

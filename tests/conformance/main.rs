@@ -27,6 +27,8 @@ mod isolation;
 mod killed;
 mod lost;
 mod memory;
+mod pgbouncer;
+mod pooler;
 mod privileges;
 mod races;
 mod reading;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use pgq_core::chrono::Utc;
 use pgq_core::event::{self, Retry};
 use pgq_core::{
@@ -104,8 +106,8 @@ fn a_reader_consumes<D: Driver>() -> crate::Result {
     consumer.register_at(&mut db, TickId(1))?;
     let open = db.call(batch::next("q", "mine"))?.unwrap();
     assert!(db.call(batch::info(open))?.is_some());
-    assert_eq!(db.call(event::retry_after(open, EventId(1), 0))?, Retry::Queued);
-    assert_eq!(db.call(batch::retry(open, 0))?, 2);
+    assert_eq!(db.call(event::retry_after(open, EventId(1), Duration::ZERO))?, Retry::Queued);
+    assert_eq!(db.call(batch::retry(open, Duration::ZERO))?, 2);
     assert_eq!(db.call(batch::retry_role(open))?, Some(Role::Reader));
     assert_eq!(db.call(batch::retry_role(BatchId(999)))?, None);
     assert!(db.call(tick::force("q"))?.is_some());
@@ -146,7 +148,8 @@ fn nobody_looks<D: Driver>() -> crate::Result {
     assert!(bed.consumer().info(&mut db)?.is_some());
     assert_eq!(db.call(queue::info_all())?.len(), 1);
     assert!(db.call(version::installed())?.is_some());
-    assert!(db.call(tick::lead())?);
+    let session = db.call(tick::lead())?.unwrap();
+    assert_eq!(session.0, db.value::<i32>("SELECT pg_backend_pid()"));
     let marker = db.call(tick::current_txid())?;
     assert!(!db.call(tick::covers("q", marker))?);
     refuses_to_produce::<D>(&mut db);
@@ -180,10 +183,10 @@ fn refuses_to_consume<D: Driver>(db: &mut D::Client) {
         "pgq.get_batch_events" => batch::events(none),
         "pgq.get_batch_cursor" => batch::cursor(none, "cursor", 1, &Filter::new()),
         "pgq.finish_batch" => batch::finish(none),
-        "pgq.batch_retry" => batch::retry(none, 0),
-        "pgq.event_retry" => event::retry_after(none, EventId(1), 0),
+        "pgq.batch_retry" => batch::retry(none, Duration::ZERO),
+        "pgq.event_retry" => event::retry_after(none, EventId(1), Duration::ZERO),
         "pgq.event_retry" => event::retry_at(none, EventId(1), Utc::now()),
-        "pgq.event_retry" => event::retry_many(none, &[(EventId(1), 0)]),
+        "pgq.event_retry" => event::retry_many(none, &[(EventId(1), Duration::ZERO)]),
         "pgq.force_tick" => tick::force("q"),
     );
 }
@@ -198,7 +201,7 @@ fn refuses_to_administer<D: Driver>(db: &mut D::Client) {
         "pgq.set_queue_config" => queue::set_config("q", "ticker_max_count", "1"),
         "pgq.insert_event_raw" => event::insert_raw("q", None, None, None, None, &new),
         "pgq.event_retry_raw" => event::retry_raw("q", "c", now, None, now, None, &new),
-        "pgq.event_retry_raw" => event::retry_many_raw("q", "c", BatchId(1), &[(EventId(1), 0)]),
+        "pgq.event_retry_raw" => event::retry_many_raw("q", "c", BatchId(1), &[(EventId(1), Duration::ZERO)]),
         "pgq.ticker" => tick::all(),
         "pgq.ticker" => tick::queue("q"),
         "pgq.ticker" => tick::external("q", TickId(9), now, 9),

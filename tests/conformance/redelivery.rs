@@ -19,6 +19,7 @@ cases!(
     a_failed_transaction_is_not_finished,
     events_go_on_where_they_stopped,
     a_loaded_batch_that_is_dropped_comes_again,
+    writes_before_it_is_loaded_are_gone,
 );
 
 fn a_dropped_batch_comes_again<D: Driver>() -> crate::Result {
@@ -216,6 +217,27 @@ fn a_loaded_batch_that_is_dropped_comes_again<D: Driver>() -> crate::Result {
     let loaded = consumer.next_batch(&mut bed.db)?.unwrap().load()?;
     assert_eq!(loaded.info().id, id);
     loaded.finish(&mut bed.db)?;
+    assert!(bed.drain().is_empty());
+    Ok(())
+}
+
+/// The batch comes again when the process dies now, and then they would be there twice.
+fn writes_before_it_is_loaded_are_gone<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::new()?;
+    bed.db.batch_execute("CREATE TABLE sink (id bigint)")?;
+    bed.produce(1..=30);
+    let consumer = bed.consumer();
+    let mut batch = consumer.next_batch(&mut bed.db)?.unwrap();
+    assert_eq!(number(&batch.next_event()?.unwrap()), 1);
+    batch.transaction().batch_execute("INSERT INTO sink VALUES (1)")?;
+    let loaded = batch.load()?;
+    assert!(loaded.events().iter().map(number).eq(2..=30));
+    assert_eq!(bed.db.value::<i64>("SELECT count(*) FROM sink"), 0);
+    drop(loaded);
+    let loaded = consumer.next_loaded(&mut bed.db)?.unwrap();
+    assert!(loaded.events().iter().map(number).eq(1..=30));
+    loaded.finish(&mut bed.db)?;
+    assert_eq!(bed.db.value::<i64>("SELECT count(*) FROM sink"), 0);
     assert!(bed.drain().is_empty());
     Ok(())
 }

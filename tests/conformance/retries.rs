@@ -4,7 +4,7 @@ use pgq_core::{BatchId, Error, EventId, Filter, Pace, TickId, batch, event, main
 use pgq_testkit::{Database, Server};
 
 use crate::bed::{Bed, drain, ids, number, tick};
-use crate::driver::{Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session};
+use crate::driver::{Attached, Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session};
 use crate::privileges::Login;
 
 cases!(
@@ -17,6 +17,7 @@ cases!(
     too_late,
     of_an_event_of_another_batch,
     from_a_loaded_batch,
+    from_a_loaded_batch_in_a_loop,
     through_a_filter,
     all_by_one_statement,
     several_by_an_admin,
@@ -65,7 +66,7 @@ fn only_for_that_consumer<D: Driver>() -> crate::Result {
     let other = D::Consumer::new("q", "other");
     other.register(&mut bed.db)?;
     let (open, ids) = opened(&mut bed, 2);
-    bed.db.call(event::retry_after(open, ids[0], 0))?;
+    bed.db.call(event::retry_after(open, ids[0], Duration::ZERO))?;
     done::<D>(&mut bed.db, open);
     assert_eq!(drain::<D>(&mut bed.db, &other), [1, 2]);
     assert_eq!(retried(&mut bed), [(1, 1)]);
@@ -151,23 +152,35 @@ fn too_late<D: Driver>() -> crate::Result {
     Ok(())
 }
 
-/// Whatever the answer is, no other event may be retried in its stead.
+/// It is too late for that one, and the later batch is as it was.
 fn of_an_event_of_another_batch<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     bed.produce([1]);
-    bed.produce([2]);
+    bed.produce(2..=4);
     let consumer = bed.consumer();
     let mut events = consumer.next_events(&mut bed.db);
     let first = events.next().unwrap()?;
     let second = events.next().unwrap()?;
     assert_eq!((number(&first), number(&second)), (1, 2));
-    let refused = match events.retry(&first, Duration::ZERO) {
-        Ok(()) => events.next().expect("finishing the second batch should have failed").err(),
-        Err(error) => Some(error),
-    };
+    assert_error!(events.retry(&first, Duration::ZERO), Error::RetryTooLate { event, .. } if *event == first.id, "",
+        ["event 1"]);
+    let third = events.next().unwrap()?;
+    // One that was not the last, but is of this batch.
+    events.retry(&second, Duration::ZERO)?;
+    assert_error!(events.retry(&first, Duration::ZERO), Error::RetryTooLate { .. }, "", ["event 1"]);
+    let fourth = events.next().unwrap()?;
+    assert_eq!((number(&third), number(&fourth)), (3, 4));
+    assert!(events.next().is_none());
+    assert_error!(
+        events.retry(&fourth, Duration::ZERO),
+        Error::RetryTooLate { .. },
+        "",
+        [fourth.id.to_string().as_str()]
+    );
     drop(events);
-    assert_eq!(bed.db.value::<i64>("SELECT count(*) FROM pgq.retry_queue"), 0);
-    assert!(matches!(refused, Some(Error::EventNotFound { .. } | Error::RetryTooLate { .. })), "{refused:?}");
+    let info = consumer.info(&mut bed.db)?.unwrap();
+    assert_eq!((info.current_batch, info.last_tick), (None, bed.db.info("q")?.unwrap().last_tick));
+    assert_eq!(retried(&mut bed), [(2, 1)]);
     Ok(())
 }
 
@@ -180,6 +193,35 @@ fn from_a_loaded_batch<D: Driver>() -> crate::Result {
     loaded.retry(&event, Duration::ZERO);
     loaded.finish(&mut bed.db)?;
     assert_eq!(retried(&mut bed), [(2, 1)]);
+    Ok(())
+}
+
+fn from_a_loaded_batch_in_a_loop<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::new()?;
+    bed.produce(1..=3);
+    bed.produce(4..=30);
+    let consumer = bed.consumer();
+    let mut seen = Vec::new();
+    while let Some(mut loaded) = consumer.next_loaded(&mut bed.db)? {
+        for event in loaded.take_events() {
+            seen.push(number(&event));
+            if number(&event) % 3 == 2 {
+                loaded.retry(&event, Duration::ZERO);
+            }
+        }
+        assert!(loaded.events().is_empty() && loaded.take_events().is_empty());
+        loaded.finish(&mut bed.db)?;
+    }
+    assert!(seen.into_iter().eq(1..=30));
+    assert!(retried(&mut bed).into_iter().eq((1..=30).filter(|n| n % 3 == 2).map(|n| (n, 1))));
+
+    bed.produce([31]);
+    let mut db = bed.connect();
+    let mut attached = bed.consumer().attach_mut(&mut db);
+    let loaded = attached.next_loaded()?.unwrap();
+    assert_eq!(number(&loaded.events()[0]), 31);
+    loaded.finish(attached.client())?;
+    assert!(attached.next_loaded()?.is_none());
     Ok(())
 }
 
@@ -247,7 +289,7 @@ fn an_event_that_is_there_twice<D: Driver>() -> crate::Result {
     let reader = Login::new(&database, "pgq_reader");
     let mut bed = Bed::<D>::on(database)?;
     let (open, ids) = opened(&mut bed, 2);
-    bed.db.call(event::retry_after(open, ids[0], 0))?;
+    bed.db.call(event::retry_after(open, ids[0], Duration::ZERO))?;
     done::<D>(&mut bed.db, open);
     assert_eq!(retried(&mut bed), [(1, 1)]);
     let joined = bed.consumer().pace(Pace { min_count: Some(4_000), ..Pace::default() });

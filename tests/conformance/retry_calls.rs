@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use pgq_core::chrono::{TimeDelta, Utc};
 use pgq_core::event::{self, Retry};
 use pgq_core::{BatchId, Error, EventId, NewEvent, batch};
@@ -11,13 +13,13 @@ cases!(after_seconds, at_a_time, many, many_raw, all, raw);
 fn after_seconds<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     let (open, ids) = opened(&mut bed, 3);
-    assert_eq!(bed.db.call(event::retry_after(open, ids[1], 0))?, Retry::Queued);
-    assert_eq!(bed.db.call(event::retry_after(open, ids[1], 0))?, Retry::WasQueued);
-    assert_eq!(bed.db.call(event::retry_after(open, ids[2], 3_600))?, Retry::Queued);
-    assert_error!(bed.db.call(event::retry_after(open, EventId(999), 0)),
+    assert_eq!(bed.db.call(event::retry_after(open, ids[1], Duration::ZERO))?, Retry::Queued);
+    assert_eq!(bed.db.call(event::retry_after(open, ids[1], Duration::ZERO))?, Retry::WasQueued);
+    assert_eq!(bed.db.call(event::retry_after(open, ids[2], Duration::from_secs(3_600)))?, Retry::Queued);
+    assert_error!(bed.db.call(event::retry_after(open, EventId(999), Duration::ZERO)),
         Error::EventNotFound { batch, event: Some(EventId(999)), .. } if *batch == open, "P0001", ["999"]);
     assert_error!(
-        bed.db.call(event::retry_after(BatchId(777), ids[0], 0)),
+        bed.db.call(event::retry_after(BatchId(777), ids[0], Duration::ZERO)),
         Error::EventNotFound { .. },
         "P0001",
         ["777"]
@@ -43,9 +45,18 @@ fn many<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     let (open, ids) = opened(&mut bed, 4);
     assert_eq!(bed.db.call(event::retry_many(open, &[]))?, 0);
-    assert_eq!(bed.db.call(event::retry_many(open, &[(ids[0], 0), (ids[1], 3_600)]))?, 2);
-    assert_eq!(bed.db.call(event::retry_many(open, &[(ids[0], 0), (ids[2], 0)]))?, 1);
-    assert_error!(bed.db.call(event::retry_many(open, &[(ids[3], 0), (EventId(999), 0)])),
+    assert_eq!(
+        bed.db.call(event::retry_many(
+            open,
+            &[(ids[0], Duration::ZERO), (ids[1], Duration::from_secs(3_600))]
+        ))?,
+        2
+    );
+    assert_eq!(
+        bed.db.call(event::retry_many(open, &[(ids[0], Duration::ZERO), (ids[2], Duration::ZERO)]))?,
+        1
+    );
+    assert_error!(bed.db.call(event::retry_many(open, &[(ids[3], Duration::ZERO), (EventId(999), Duration::ZERO)])),
         Error::EventNotFound { batch, event: None, .. } if *batch == open, "P0001", [open.to_string().as_str()]);
     done::<D>(&mut bed.db, open);
     assert_eq!(retried(&mut bed), [(1, 1), (3, 1)]);
@@ -56,20 +67,36 @@ fn many_raw<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     let (open, ids) = opened(&mut bed, 4);
     assert_eq!(bed.db.call(event::retry_many_raw("q", "c", open, &[]))?, 0);
-    assert_eq!(bed.db.call(event::retry_many_raw("q", "c", open, &[(ids[0], 0), (ids[1], 3_600)]))?, 2);
-    assert_eq!(bed.db.call(event::retry_many_raw("q", "c", open, &[(ids[0], 0), (ids[2], 0)]))?, 1);
+    assert_eq!(
+        bed.db.call(event::retry_many_raw(
+            "q",
+            "c",
+            open,
+            &[(ids[0], Duration::ZERO), (ids[1], Duration::from_secs(3_600))]
+        ))?,
+        2
+    );
+    assert_eq!(
+        bed.db.call(event::retry_many_raw(
+            "q",
+            "c",
+            open,
+            &[(ids[0], Duration::ZERO), (ids[2], Duration::ZERO)]
+        ))?,
+        1
+    );
     assert_error!(
-        bed.db.call(event::retry_many_raw("q", "none", open, &[(ids[3], 0)])),
+        bed.db.call(event::retry_many_raw("q", "none", open, &[(ids[3], Duration::ZERO)])),
         Error::NotSubscribed { .. },
         "P0001",
         ["\"q\"", "\"none\""]
     );
     let mut transaction = bed.db.transaction()?;
-    assert_error!(transaction.call(event::retry_many_raw("q", "c", open, &[(ids[3], 0), (EventId(999), 0)])),
+    assert_error!(transaction.call(event::retry_many_raw("q", "c", open, &[(ids[3], Duration::ZERO), (EventId(999), Duration::ZERO)])),
         Error::EventNotFound { batch, event: Some(EventId(999)), .. } if *batch == open, "", ["event 999"]);
     transaction.rollback()?;
     assert_error!(
-        bed.db.call(event::retry_many_raw("q", "c", BatchId(777), &[(ids[3], 0)])),
+        bed.db.call(event::retry_many_raw("q", "c", BatchId(777), &[(ids[3], Duration::ZERO)])),
         Error::BatchNotFound { batch: BatchId(777), .. },
         "P0001",
         ["777"]
@@ -82,9 +109,9 @@ fn many_raw<D: Driver>() -> crate::Result {
 fn all<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     let (open, ids) = opened(&mut bed, 4);
-    assert_eq!(bed.db.call(event::retry_after(open, ids[0], 3_600))?, Retry::Queued);
-    assert_eq!(bed.db.call(batch::retry(open, 0))?, 3);
-    assert_eq!(bed.db.call(batch::retry(open, 0))?, 0);
+    assert_eq!(bed.db.call(event::retry_after(open, ids[0], Duration::from_secs(3_600)))?, Retry::Queued);
+    assert_eq!(bed.db.call(batch::retry(open, Duration::ZERO))?, 3);
+    assert_eq!(bed.db.call(batch::retry(open, Duration::ZERO))?, 0);
     done::<D>(&mut bed.db, open);
     assert_eq!(retried(&mut bed), [(2, 1), (3, 1), (4, 1)]);
     Ok(())

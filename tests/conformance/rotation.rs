@@ -1,10 +1,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pgq_core::chrono::{TimeDelta, Utc};
 use pgq_core::{Error, NewEvent, event, maintenance, tick};
 use pgq_testkit::Database;
 
 use crate::bed::{
-    Bed, drain, is_past_rotation, ready_to_rotate, rotate, tick as make_tick, wait_for_waiters,
+    Bed, drain, is_past_rotation, ready_to_rotate, rotate, tick as make_tick, until, wait_for_waiters,
 };
 use crate::driver::{Client, Consumer, Driver, Session, Transaction};
 
@@ -13,6 +14,7 @@ cases!(
     between_snapshot_and_insert,
     while_an_insert_waits_for_a_lock,
     while_many_inserts_wait_for_a_lock,
+    while_a_move_back_waits_for_a_lock,
     between_the_table_and_the_copy,
     in_the_middle_of_a_copy,
     between_the_steps,
@@ -22,18 +24,15 @@ cases!(
 
 /// Rotates, and moves the consumer past the rotation. A producer without a transaction id does not keep it from that, and what it
 /// then writes into the old table is not looked for there any more; one with an id does.
-fn rotate_away<D: Driver>(db: &mut D::Client) {
+pub(crate) fn rotate_away<D: Driver>(db: &mut D::Client) {
     const HELD: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL \
          AND datname = current_database() AND pid <> pg_backend_pid())";
     rotate::<D>(db);
-    // Not for ever: the drop of another test's database waits for the copy that waits for this.
-    for _ in 0..300 {
+    until("the consumer is past the rotation, or held", || {
         make_tick::<D>(db);
         assert!(drain::<D>(db, &D::Consumer::new("q", "c")).is_empty());
-        if db.value(HELD) || is_past_rotation::<D>(db) {
-            break;
-        }
-    }
+        db.value(HELD) || is_past_rotation::<D>(db)
+    });
 }
 
 /// Does so from a thread that has no runtime: a copy's events are made inside one.
@@ -80,7 +79,7 @@ fn between_snapshot_and_insert<D: Driver>() -> crate::Result {
             assert!(inserted.is_ok());
             assert_eq!(bed.drain(), [1]);
         } else {
-            assert!(matches!(inserted, Err(Error::NoTransactionId { .. })));
+            assert!(matches!(inserted, Err(Error::RotatedMeanwhile { .. })), "{inserted:?}");
             assert!(bed.drain().is_empty());
         }
     }
@@ -131,6 +130,20 @@ fn while_many_inserts_wait_for_a_lock<D: Driver>() -> crate::Result {
         transaction.commit().unwrap();
     };
     waits_for_a_lock::<D>(copy, &[1, 2])
+}
+
+/// An event that is to be retried must not go into the table where nobody looks any more either.
+fn while_a_move_back_waits_for_a_lock<D: Driver>() -> crate::Result {
+    let (due, new) = (Utc::now() - TimeDelta::hours(1), NewEvent::new("number", "1"));
+    let moves = [|| maintenance::retry_events(1), || maintenance::retry_events_enabled(10)];
+    for move_back in moves {
+        let moved = |db: &mut D::Client| {
+            db.call(event::retry_raw("q", "c", due, None, due, Some(1), &new)).unwrap();
+            assert_eq!(db.call(move_back()).unwrap(), 1);
+        };
+        waits_for_a_lock::<D>(moved, &[1])?;
+    }
+    Ok(())
 }
 
 fn between_the_table_and_the_copy<D: Driver>() -> crate::Result {
@@ -226,7 +239,7 @@ fn all_the_time<D: Driver>() -> crate::Result {
         let producers = KINDS.map(|first| scope.spawn(move || produce(first)));
         let stop = StopOnDrop(&rotated);
         let (mut delivered, mut rotations) = (Vec::new(), 0);
-        loop {
+        until("the tables have rotated thrice", || {
             let last_round = producers.iter().all(|producer| producer.is_finished());
             let table = bed.db.info("q").unwrap().unwrap().current_table;
             bed.db.call(maintenance::rotate_step1("q")).unwrap();
@@ -235,10 +248,8 @@ fn all_the_time<D: Driver>() -> crate::Result {
             rotated.store(rotations >= 3, Ordering::SeqCst);
             make_tick::<D>(&mut bed.db);
             delivered.extend(bed.drain());
-            if last_round {
-                break;
-            }
-        }
+            last_round
+        });
         drop(stop);
         (delivered, producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect::<Vec<_>>())
     });
@@ -248,7 +259,7 @@ fn all_the_time<D: Driver>() -> crate::Result {
 }
 
 /// Lets the producers end also when the consumer panics.
-struct StopOnDrop<'a>(&'a AtomicBool);
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
@@ -269,7 +280,15 @@ fn produce_one<D: Driver>(db: &mut D::Client, kind: u32, number: u32) {
         } else {
             transaction.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").unwrap();
             transaction.call(tick::current_txid()).unwrap();
-            transaction.insert("q", &new).unwrap();
+            match transaction.insert("q", &new) {
+                Ok(_) => {}
+                // A rotation that was under way at the snapshot is the older one also where the id came at once.
+                Err(Error::RotatedMeanwhile { .. }) => {
+                    transaction.rollback().unwrap();
+                    return produce_one::<D>(db, kind, number);
+                }
+                Err(error) => panic!("{error:?}"),
+            }
         }
         transaction.commit().unwrap();
     }

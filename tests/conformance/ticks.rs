@@ -91,12 +91,12 @@ fn external<D: Driver>() -> crate::Result {
 fn led<D: Driver>() -> crate::Result {
     let bed = Bed::<D>::new()?;
     let (mut first, mut second) = (bed.connect(), bed.connect());
-    assert!(first.call(tick::lead())?);
-    assert!(!second.call(tick::lead())?);
-    assert!(first.call(tick::lead())?);
+    assert!(first.call(tick::lead())?.is_some());
+    assert!(second.call(tick::lead())?.is_none());
+    assert!(first.call(tick::lead())?.is_some());
     let pid = first.value("SELECT pg_backend_pid()");
     crate::bed::terminate::<D>(&mut second, pid);
-    assert!(second.call(tick::lead())?);
+    assert!(second.call(tick::lead())?.is_some());
     Ok(())
 }
 

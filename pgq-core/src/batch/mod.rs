@@ -7,6 +7,8 @@ mod next_batch;
 mod open_batch;
 mod pace;
 
+use std::time::Duration;
+
 pub use self::chunk::ChunkSize;
 pub use self::filter::Filter;
 pub use self::info::BatchInfo;
@@ -16,7 +18,7 @@ pub use self::pace::Pace;
 use crate::call::Answer;
 use crate::queue::nothing;
 use crate::subject::Subject;
-use crate::{BatchId, Call, Event, Param, Result, Role, quote};
+use crate::{BatchId, Call, Event, Param, Result, Role, quote, seconds};
 
 /// What became of the wish to finish a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +31,7 @@ pub enum Finish {
 }
 
 /// Opens the consumer's next batch, or the one that is open already; `None` where no new tick is there. Wraps
-/// `pgq.next_batch(text, text)`.
+/// `pgq.next_batch(text, text)`. Unlike [`next_info`] and [`next_custom`] it does not notice a read-only session.
 ///
 /// Run it in autocommit: an uncommitted batch id is not stable. An empty batch is normal and must be finished too.
 ///
@@ -143,17 +145,17 @@ pub fn finish(batch: BatchId) -> Call<'static, Finish> {
         .bind(batch.0)
 }
 
-/// Has all events of an open batch delivered again after `seconds`, and tells how many were not waiting already. Wraps
+/// Has all events of an open batch delivered again, `after` that time, rounded up to whole seconds, and tells how many were not waiting already. Wraps
 /// `pgq.batch_retry(bigint, integer)`.
 ///
 /// # Errors
 /// [`Error::BatchNotFound`](crate::Error::BatchNotFound).
-pub fn retry(batch: BatchId, seconds: i32) -> Call<'static, u64> {
+pub fn retry(batch: BatchId, after: Duration) -> Call<'static, u64> {
     let queued = |answer: Answer<'_>| answer.value::<i32>().map(|count| count.unsigned_abs().into());
     Call::new("pgq.batch_retry", Role::Reader, "SELECT pgq.batch_retry($1, $2)", queued)
         .about(Subject::batch(batch))
         .bind(batch.0)
-        .bind(seconds)
+        .bind(seconds::whole(after))
 }
 
 /// Tells as which role this user can have events of the batch retried, [`Role::Admin`] or [`Role::Reader`]; `None` where the batch is

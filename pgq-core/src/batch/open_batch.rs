@@ -31,8 +31,9 @@ pub struct OpenBatch {
     received: usize,
     fingerprint: u64,
     last_id: Option<EventId>,
+    popped: Option<(EventId, EventId)>,
     twice: BTreeSet<EventId>,
-    retries: BTreeMap<EventId, i32>,
+    retries: BTreeMap<EventId, Duration>,
     state: State,
     in_flight: bool,
 }
@@ -59,6 +60,7 @@ impl OpenBatch {
             received: 0,
             fingerprint: 0,
             last_id: None,
+            popped: None,
             twice: BTreeSet::new(),
             retries: BTreeMap::new(),
             state: State::Unopened,
@@ -108,7 +110,14 @@ impl OpenBatch {
 
     /// The next event of those that were received.
     pub fn pop(&mut self) -> Option<Event> {
-        self.buffer.next()
+        let event = self.buffer.next()?;
+        self.popped = Some((self.popped.map_or(event.id, |(first, _)| first), event.id));
+        Some(event)
+    }
+
+    /// Whether the event can be one of those that were popped, which come in the order of their ids.
+    pub fn has_popped(&self, event: &Event) -> bool {
+        self.popped.is_some_and(|(first, last)| first <= event.id && event.id <= last)
     }
 
     /// Whether all that was received is popped, and there may be more.
@@ -123,8 +132,7 @@ impl OpenBatch {
 
     /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts.
     pub fn retry(&mut self, event: &Event, after: Duration) {
-        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
-        self.retries.insert(event.id, i32::try_from(seconds).unwrap_or(i32::MAX));
+        self.retries.insert(event.id, after);
     }
 
     /// Checks that the batch was read to its end.
@@ -143,9 +151,9 @@ impl OpenBatch {
         !self.retries.is_empty()
     }
 
-    /// Asks as which role the retries can be queued; its answer goes to [`retries`](Self::retries).
-    pub fn retry_role(&self) -> Call<'static, Option<Role>> {
-        batch::retry_role(self.batch.id)
+    /// Asks as which role the retries can be queued; its answer goes to [`retries`](Self::retries). `None` where that is all one.
+    pub fn retry_role(&self) -> Option<Call<'static, Option<Role>>> {
+        (!self.retries_all()).then(|| batch::retry_role(self.batch.id))
     }
 
     /// The statement that queues the noted retries: set-wise where all are to be retried alike, or `pgq_admin` may do it.
@@ -154,19 +162,21 @@ impl OpenBatch {
     /// [`Error::BatchLost`] if the batch is not open any more. [`Error::InvalidValue`] for an event that is in the batch twice (after
     /// a rewind), which only `pgq_admin` can have retried.
     pub fn retries(&self, role: Option<Role>) -> Result<Call<'_, u64>> {
+        if let (true, Some(&after)) = (self.retries_all(), self.retries.values().next()) {
+            return Ok(batch::retry(self.batch.id, after));
+        }
         let Some(role) = role else { return Err(self.lost()) };
-        let retries: Vec<_> = self.retries.iter().map(|(&event, &seconds)| (event, seconds)).collect();
-        match (role, retries.first(), retries.iter().find(|(event, _)| self.twice.contains(event))) {
-            (_, Some(&(_, seconds)), _) if self.retries_all() => Ok(batch::retry(self.batch.id, seconds)),
-            (Role::Admin, ..) => {
+        let retries: Vec<_> = self.retries.iter().map(|(&event, &after)| (event, after)).collect();
+        match (role, retries.iter().find(|(event, _)| self.twice.contains(event))) {
+            (Role::Admin, _) => {
                 Ok(event::retry_many_raw(&self.queue, &self.consumer, self.batch.id, &retries))
             }
-            (_, _, Some((event, _))) => Err(Error::InvalidValue {
+            (_, Some((event, _))) => Err(Error::InvalidValue {
                 name: "retry of event",
                 value: event.to_string(),
                 reason: "it is in the batch twice, and only pgq_admin can have such an event retried",
             }),
-            _ => Ok(event::retry_many(self.batch.id, &retries)),
+            (_, None) => Ok(event::retry_many(self.batch.id, &retries)),
         }
     }
 
@@ -186,9 +196,17 @@ impl OpenBatch {
         }
     }
 
-    /// What an error stands for that came while a chunk was received.
+    /// What an error of the driver stands for that came while a chunk was received.
     pub fn error(&self, error: tokio_postgres::Error) -> Error {
-        batch::fetch(self.batch.id, &self.cursor, self.limit).error(error)
+        self.explain(batch::fetch(self.batch.id, &self.cursor, self.limit).error(error))
+    }
+
+    /// What an error means for this batch: when it is not open any more, it was taken away.
+    pub fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::BatchNotFound { .. } => self.lost(),
+            error => error,
+        }
     }
 
     fn lost(&self) -> Error {
@@ -199,13 +217,13 @@ impl OpenBatch {
     /// Compares counts and fingerprints, for the ids of a large batch are not kept.
     fn retries_all(&self) -> bool {
         let retried = self.retries.keys().map(|&id| fingerprint(id)).fold(0, u64::wrapping_add);
-        let mut seconds = self.retries.values();
-        let first = seconds.next();
+        let mut times = self.retries.values();
+        let first = times.next();
         self.state == State::End
             && self.reading.filter.is_empty()
             && self.retries.len() == self.received
             && self.fingerprint == retried
-            && seconds.all(|second| Some(second) == first)
+            && times.all(|after| Some(after) == first)
     }
 }
 

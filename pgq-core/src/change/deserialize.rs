@@ -64,8 +64,8 @@ impl<'de> MapAccess<'de> for RowDeserializer<'de> {
             return Err(Error::custom("a value is asked for before its name"));
         };
         seed.deserialize(ValueDeserializer::new(value.map(Cow::Borrowed))).map_err(|error| match error {
-            Error::Deserialize { column: None, message } => {
-                Error::Deserialize { column: Some(name.to_owned()), message }
+            Error::Deserialize { event, column: None, message } => {
+                Error::Deserialize { event, column: Some(name.to_owned()), message }
             }
             other => other,
         })

@@ -27,6 +27,7 @@ impl Head {
 
 pub(super) fn decode(what: &'static str, text: &str) -> Result<Row> {
     serde_json::from_str(text).map(|Object(row)| row).map_err(|error| Error::Malformed {
+        event: None,
         what,
         offset: offset(text, &error),
         problem: match error.classify() {
@@ -144,7 +145,7 @@ mod tests {
             (r#"{"a":[1]}"#, 5, "object of strings"),
             ("[1]", 0, "object of strings"),
         ] {
-            let Err(Error::Malformed { what: "row", offset, problem }) = decode("row", text) else {
+            let Err(Error::Malformed { what: "row", offset, problem, .. }) = decode("row", text) else {
                 panic!("{text} is malformed")
             };
             assert!(problem.contains(what), "{text}: {problem}");

@@ -85,7 +85,7 @@ impl Change {
         extra1: Option<&str>,
         extra2: Option<&str>,
     ) -> Result<Self> {
-        let not_a_change = || Error::NotAChange { event_type: event_type.map(str::to_owned) };
+        let not_a_change = || Error::NotAChange { event: None, event_type: event_type.map(str::to_owned) };
         let event_type = event_type.ok_or_else(not_a_change)?;
         if event_type.starts_with('{') {
             let head = json::Head::decode(event_type).ok_or_else(not_a_change)?;
@@ -148,7 +148,8 @@ impl Change {
     }
 }
 
-const NO_DATA: Error = Error::Malformed { what: "ev_data", offset: 0, problem: "NULL instead of a change" };
+const NO_DATA: Error =
+    Error::Malformed { event: None, what: "ev_data", offset: 0, problem: "NULL instead of a change" };
 
 #[cfg(test)]
 mod tests {
@@ -205,12 +206,12 @@ mod tests {
         {
             let error = decode(event_type, "", None).unwrap_err();
             assert!(
-                matches!(error, Error::NotAChange { event_type: Some(t) } if t == event_type),
+                matches!(error, Error::NotAChange { event_type: Some(t), .. } if t == event_type),
                 "{event_type}"
             );
         }
         let error = Change::decode(None, Some("id=1"), None, None).unwrap_err();
-        assert!(matches!(error, Error::NotAChange { event_type: None }));
+        assert!(matches!(error, Error::NotAChange { event_type: None, .. }));
     }
 
     #[test]

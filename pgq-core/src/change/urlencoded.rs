@@ -12,7 +12,12 @@ pub(super) fn decode(what: &'static str, text: &str) -> Result<Row> {
     for item in text.split('&') {
         let (name, value) = split_item(item);
         if name.is_empty() {
-            return Err(Error::Malformed { what, offset: start, problem: "a column without a name" });
+            return Err(Error::Malformed {
+                event: None,
+                what,
+                offset: start,
+                problem: "a column without a name",
+            });
         }
         let value = value.map(|value| decode_part(what, value, start + name.len() + 1)).transpose()?;
         columns.push((decode_part(what, name, start)?, value));
@@ -56,7 +61,7 @@ fn decode_part(what: &'static str, part: &str, start: usize) -> Result<String> {
     if !part.contains(['+', '%']) {
         return Ok(part.to_owned());
     }
-    let malformed = |at, problem| Error::Malformed { what, offset: start + at, problem };
+    let malformed = |at, problem| Error::Malformed { event: None, what, offset: start + at, problem };
     let mut decoded = Vec::with_capacity(part.len());
     let mut bytes = part.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -146,7 +151,7 @@ mod tests {
             ("=1", 0, "without a name"),
             ("&", 0, "without a name"),
         ] {
-            let Err(Error::Malformed { what: "row", offset, problem }) = decode("row", text) else {
+            let Err(Error::Malformed { what: "row", offset, problem, .. }) = decode("row", text) else {
                 panic!("{text} is malformed")
             };
             assert_eq!(offset, at, "{text}");

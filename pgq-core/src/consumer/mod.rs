@@ -20,9 +20,8 @@ use crate::{Call, Result, Role, TickId};
 /// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::NoTicks`](crate::Error::NoTicks),
 /// [`Error::CreatedMeanwhile`](crate::Error::CreatedMeanwhile) if a program without that lock registered the name meanwhile.
 pub fn register<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, Created> {
-    const SQL: &str = "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($2, 7365))) \
-         SELECT pgq.register_consumer($1, $2) FROM turn";
-    Call::new("pgq.register_consumer", Role::Reader, SQL, created)
+    let sql = in_turn("pgq.register_consumer($1, $2)");
+    Call::new("pgq.register_consumer", Role::Reader, sql, created)
         .about(Subject::consumer(queue, consumer))
         .bind(queue)
         .bind(consumer)
@@ -35,9 +34,8 @@ pub fn register<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, Created> {
 /// # Errors
 /// Like [`register`]; [`Error::TickNotFound`](crate::Error::TickNotFound) if the tick is not there (any more).
 pub fn register_at<'a>(queue: &'a str, consumer: &'a str, tick: TickId) -> Call<'a, Created> {
-    const SQL: &str = "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($2, 7365))) \
-         SELECT pgq.register_consumer_at($1, $2, $3) FROM turn";
-    Call::new("pgq.register_consumer_at", Role::Reader, SQL, created)
+    let sql = in_turn("pgq.register_consumer_at($1, $2, $3)");
+    Call::new("pgq.register_consumer_at", Role::Reader, sql, created)
         .about(Subject { tick: Some(tick), ..Subject::consumer(queue, consumer) })
         .bind(queue)
         .bind(consumer)
@@ -45,7 +43,8 @@ pub fn register_at<'a>(queue: &'a str, consumer: &'a str, tick: TickId) -> Call<
 }
 
 /// Unregisters a consumer with its open batch and what waits for its retry, and tells how many registrations that removed: 0
-/// where there was none. Wraps `pgq.unregister_consumer(text, text)`.
+/// where there was none. Wraps `pgq.unregister_consumer(text, text)`. A member of a cooperative consumer must not be unregistered by this:
+/// its open batch would be lost.
 pub fn unregister<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, u32> {
     let removed = |answer: Answer<'_>| answer.value::<i32>().map(i32::unsigned_abs);
     Call::new("pgq.unregister_consumer", Role::Reader, "SELECT pgq.unregister_consumer($1, $2)", removed)
@@ -67,6 +66,13 @@ pub fn info_queue(queue: &str) -> Call<'_, Vec<ConsumerInfo>> {
 /// Looks at all consumers, ordered by queue and name. Wraps `pgq.get_consumer_info()`.
 pub fn info_all() -> Call<'static, Vec<ConsumerInfo>> {
     consumer_info(None, None, infos)
+}
+
+/// Those who register the same name take turns, by a lock on its hash; the seed keeps it apart from other hashes of the same text.
+fn in_turn(register: &str) -> String {
+    format!(
+        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended($2, 7365))) SELECT {register} FROM turn"
+    )
 }
 
 fn consumer_info<'a, T: 'a>(

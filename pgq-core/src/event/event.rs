@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::answer::Columns;
+use crate::serde_error::payload_error;
 use crate::{Change, Error, EventId, Result, TxId};
 
 /// An event of a batch, as `pgq.get_batch_events` and the batch cursor show it.
@@ -38,7 +39,8 @@ impl Event {
     /// # Errors
     /// [`Error::Deserialize`], also where the data is NULL.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(self.required_data()?).map_err(serde::de::Error::custom)
+        serde_json::from_str(self.required_data()?)
+            .map_err(|error| payload_error("JSON", &error).of_event(self.id))
     }
 
     /// Deserializes the data, which is urlencoded as [`NewEvent::urlencoded`](crate::NewEvent::urlencoded) makes it. For rows that
@@ -47,7 +49,8 @@ impl Event {
     /// # Errors
     /// [`Error::Deserialize`], also where the data is NULL.
     pub fn urlencoded<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        serde_urlencoded::from_str(self.required_data()?).map_err(serde::de::Error::custom)
+        serde_urlencoded::from_str(self.required_data()?)
+            .map_err(|error| payload_error("urlencoded data", &error).of_event(self.id))
     }
 
     /// Decodes the row change that `logutriga`, `jsontriga` or `sqltriga` wrote.
@@ -57,11 +60,12 @@ impl Event {
     pub fn change(&self) -> Result<Change> {
         let [event_type, data, extra1, extra2] =
             [&self.event_type, &self.data, &self.extra1, &self.extra2].map(Option::as_deref);
-        Change::decode(event_type, data, extra1, extra2)
+        Change::decode(event_type, data, extra1, extra2).map_err(|error| error.of_event(self.id))
     }
 
     fn required_data(&self) -> Result<&str> {
-        self.data.as_deref().ok_or_else(|| serde::de::Error::custom("the data of the event is NULL"))
+        let null = || Error::of_event(serde::de::Error::custom("its data is NULL"), self.id);
+        self.data.as_deref().ok_or_else(null)
     }
 
     /// Bytes in type, data and extras.

@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
 
 use super::{Copy, MAX_SIZE, NewEvent, new_event};
 use crate::answer::Columns;
@@ -8,12 +7,19 @@ use crate::call::Answer;
 use crate::subject::Subject;
 use crate::{Call, Error, EventId, Param, Result, Role};
 
-/// The transaction gets its id before PgQ reads which event table takes inserts; else a rotation in between loses the event. One
-/// that took its snapshot before it has an id (repeatable read, serializable) cannot be made safe here and gets no row.
-const OWN_TXID: &str = "WITH level AS MATERIALIZED (SELECT current_setting('transaction_isolation') AS isolation, \
-     txid_current_if_assigned() IS NOT NULL AS assigned), \
-     own AS MATERIALIZED (SELECT isolation, CASE WHEN assigned OR isolation LIKE 'read%' THEN txid_current() END AS txid \
-     FROM level)";
+/// The transaction gets its id before PgQ reads which event table takes inserts; else a rotation in between loses the event. A
+/// transaction that keeps its snapshot (repeatable read, serializable) gets nothing from this one.
+const OWN_TXID: &str = "WITH own AS MATERIALIZED (SELECT CASE WHEN current_setting('transaction_isolation') LIKE 'read%' THEN txid_current() END AS txid)";
+
+/// For a transaction that keeps its snapshot: after it has its id, looks whether the tables were rotated since the snapshot. A rotation
+/// empties the table after the current one, so the row of that table in `pg_class`, as the snapshot sees it, names another file than
+/// the one in use, and was superseded by the transaction that rotated. If that one is the older, the event would be lost. The size is
+/// asked for because it takes a lock, and so notices what other sessions have done.
+const OWN_TXID_CHECKED: &str = "WITH mine AS MATERIALIZED (SELECT txid_current() AS id), \
+     own AS MATERIALIZED (SELECT CASE WHEN NOT EXISTS (SELECT FROM pgq.queue JOIN pg_catalog.pg_class c \
+     ON c.oid = to_regclass(queue_data_pfx || '_' || (queue_cur_table + 1) % queue_ntables) WHERE queue_name = $1 AND \
+     CASE WHEN pg_relation_size(c.oid) >= 0 THEN c.relfilenode <> pg_relation_filenode(c.oid) END AND \
+     ((id - c.xmax::text::bigint) % 4294967296 + 4294967296) % 4294967296 < 2147483648) THEN id END AS txid FROM mine)";
 
 /// Inserts an event of type and data. Wraps `pgq.insert_event(text, text, text)`.
 ///
@@ -21,10 +27,9 @@ const OWN_TXID: &str = "WITH level AS MATERIALIZED (SELECT current_setting('tran
 ///
 /// # Errors
 /// [`Error::QueueNotFound`], [`Error::InsertDisabled`], [`Error::TransactionLimit`], [`Error::EventTooLarge`], and
-/// [`Error::NoTransactionId`] in a repeatable read or serializable transaction that did not begin with
-/// [`tick::current_txid`](crate::tick::current_txid).
+/// [`Error::RotatedMeanwhile`] in a repeatable read or serializable transaction, where a second round trip looks for that.
 pub fn insert<'a>(queue: &'a str, event_type: &'a str, data: &'a str) -> Call<'a, EventId> {
-    Call::new("pgq.insert_event", Role::Writer, own_txid("pgq.insert_event($1, $2, $3)", ""), inserted)
+    own_txid("pgq.insert_event", Role::Writer, ["pgq.insert_event($1, $2, $3)", ""], inserted)
         .about(Subject::queue(queue))
         .refuse(new_event::check_size(event_type.len() + data.len(), MAX_SIZE))
         .bind(queue)
@@ -38,8 +43,8 @@ pub fn insert<'a>(queue: &'a str, event_type: &'a str, data: &'a str) -> Call<'a
 /// # Errors
 /// Like [`insert`].
 pub fn insert_extras<'a>(queue: &'a str, event: &'a NewEvent<'_>) -> Call<'a, EventId> {
-    let sql = own_txid("pgq.insert_event($1, $2, $3, $4, $5, $6, $7)", "");
-    let call = Call::new("pgq.insert_event", Role::Writer, sql, inserted)
+    let expression = "pgq.insert_event($1, $2, $3, $4, $5, $6, $7)";
+    let call = own_txid("pgq.insert_event", Role::Writer, [expression, ""], inserted)
         .about(Subject::queue(queue))
         .refuse(event.check_size())
         .bind(queue);
@@ -52,12 +57,15 @@ pub fn insert_extras<'a>(queue: &'a str, event: &'a NewEvent<'_>) -> Call<'a, Ev
 /// # Errors
 /// Like [`insert`]; then none of the events is inserted.
 pub fn insert_many<'a>(queue: &'a str, events: &'a [NewEvent<'_>]) -> Call<'a, Vec<EventId>> {
-    let sql = own_txid(
+    if events.is_empty() {
+        return Call::new("pgq.insert_event", Role::Writer, "SELECT WHERE false", |_| Ok(Vec::new()));
+    }
+    let many = [
         "pgq.insert_event($1, e.type, e.data, e.x1, e.x2, e.x3, e.x4)",
         "CROSS JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) \
          AS e (type, data, x1, x2, x3, x4)",
-    );
-    let call = Call::new("pgq.insert_event", Role::Writer, sql, inserted_many)
+    ];
+    let call = own_txid("pgq.insert_event", Role::Writer, many, inserted_many)
         .about(Subject::queue(queue))
         .refuse(events.iter().find_map(NewEvent::check_size))
         .bind(queue);
@@ -79,8 +87,8 @@ pub fn insert_raw<'a>(
     retry: Option<i32>,
     event: &'a NewEvent<'_>,
 ) -> Call<'a, EventId> {
-    let sql = own_txid("pgq.insert_event_raw($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", "");
-    let call = Call::new("pgq.insert_event_raw", Role::Admin, sql, inserted)
+    let expression = "pgq.insert_event_raw($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let call = own_txid("pgq.insert_event_raw", Role::Admin, [expression, ""], inserted)
         .about(Subject::queue(queue))
         .refuse(event.check_size())
         .bind(queue)
@@ -98,14 +106,13 @@ pub fn insert_raw<'a>(
 /// is looked up, as in [`insert`].
 ///
 /// # Errors
-/// [`Error::QueueNotFound`], [`Error::InsertDisabled`], [`Error::NoTransactionId`].
+/// [`Error::QueueNotFound`], [`Error::InsertDisabled`], [`Error::RotatedMeanwhile`].
 pub fn current_table(queue: &str) -> Call<'_, String> {
     let table = |answer: Answer<'_>| {
-        let subject = answer.subject;
-        let (row, function) = answer.one()?;
-        read_inserted(&mut Columns::of(&row, function), subject)
+        let (row, function) = answer.or_rotated()?;
+        Columns::of(&row, function).next()
     };
-    Call::new("pgq.current_event_table", Role::Writer, own_txid("pgq.current_event_table($1)", ""), table)
+    own_txid("pgq.current_event_table", Role::Writer, ["pgq.current_event_table($1)", ""], table)
         .about(Subject::queue(queue))
         .bind(queue)
 }
@@ -117,47 +124,52 @@ pub fn current_table(queue: &str) -> Call<'_, String> {
 /// Like [`current_table`]; [`Error::MissingPrivilege`] for a role that may not insert into the table.
 pub fn copy(queue: &str) -> Call<'_, Copy> {
     let prepare = |answer: Answer<'_>| {
-        let subject = answer.subject;
-        let (row, function) = answer.one()?;
+        let queue = answer.subject.queue.unwrap_or_default();
+        let (row, function) = answer.or_rotated()?;
         let mut columns = Columns::of(&row, function);
-        let table: String = read_inserted(&mut columns, subject)?;
-        let copy = Copy::new(subject.queue.unwrap_or_default(), &table, columns.next()?);
+        let copy = Copy::new(queue, columns.next()?, columns.next()?);
         // A COPY that is refused breaks the connection: the driver answers the refusal with a message too many.
         match columns.next()? {
             true => Ok(copy),
             false => Err(Error::MissingPrivilege { function: "COPY", role: Role::Admin, source: None }),
         }
     };
-    let sql = own_txid("pgq.current_event_table($1)", "");
-    let sql = format!(
-        "SELECT isolation, answer, now(), has_table_privilege(answer, 'INSERT') FROM ({sql}) AS table_of (isolation, answer)"
-    );
-    Call::new("pgq.current_event_table", Role::Writer, sql, prepare).about(Subject::queue(queue)).bind(queue)
+    let insertable = "pgq.current_event_table($1) AS answer, now(), has_table_privilege(pgq.current_event_table($1), 'INSERT')";
+    own_txid("pgq.current_event_table", Role::Writer, [insertable, ""], prepare)
+        .about(Subject::queue(queue))
+        .bind(queue)
 }
 
-fn own_txid(expression: &str, from: &str) -> String {
-    format!("{OWN_TXID} SELECT isolation, CASE WHEN txid IS NOT NULL THEN {expression} END FROM own {from}")
+/// The call that evaluates `expression` (over `from`) in a transaction that owns its id.
+fn own_txid<'a, T: 'a>(
+    function: &'static str,
+    role: Role,
+    [expression, from]: [&str; 2],
+    decode: fn(Answer<'_>) -> Result<T>,
+) -> Call<'a, T> {
+    let sql = |own: &str| format!("{own} SELECT {expression} FROM own {from} WHERE txid IS NOT NULL");
+    Call::new(function, role, sql(OWN_TXID), decode).unless_read_committed(sql(OWN_TXID_CHECKED))
 }
 
 fn inserted(answer: Answer<'_>) -> Result<EventId> {
-    let subject = answer.subject;
-    let (row, function) = answer.one()?;
-    read_inserted(&mut Columns::of(&row, function), subject).map(EventId)
+    let (row, function) = answer.or_rotated()?;
+    Columns::of(&row, function).next().map(EventId)
 }
 
 fn inserted_many(answer: Answer<'_>) -> Result<Vec<EventId>> {
-    let id = |row: &Row| read_inserted(&mut Columns::of(row, answer.function), answer.subject).map(EventId);
-    answer.rows.iter().map(id).collect()
+    if answer.rows.is_empty() {
+        return Err(answer.rotated());
+    }
+    answer.rows.iter().map(|row| Columns::of(row, answer.function).next().map(EventId)).collect()
 }
 
-fn read_inserted<'r, T>(columns: &mut Columns<'r>, subject: &Subject<'_>) -> Result<T>
-where
-    T: FromSql<'r>,
-{
-    let isolation: String = columns.next()?;
-    let value: Option<T> = columns.next()?;
-    value.ok_or_else(|| Error::NoTransactionId {
-        queue: subject.queue.unwrap_or_default().to_owned(),
-        isolation,
-    })
+impl Answer<'_> {
+    /// The only row; where there is none, the transaction did not get as far as to insert.
+    fn or_rotated(self) -> Result<(Row, &'static str)> {
+        if self.rows.is_empty() { Err(self.rotated()) } else { self.one() }
+    }
+
+    fn rotated(&self) -> Error {
+        Error::RotatedMeanwhile { queue: self.subject.queue.unwrap_or_default().to_owned() }
+    }
 }

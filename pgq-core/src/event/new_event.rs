@@ -17,7 +17,7 @@ pub const MAX_SIZE: usize = 64 << 20;
 /// struct Paid { order: i64, cents: i64 }
 ///
 /// let event = NewEvent::json("order.paid", &Paid { order: 7, cents: 1990 })?.extra1("shop-3");
-/// assert_eq!(event.field(1), Some(r#"{"order":7,"cents":1990}"#));
+/// assert_eq!(event.size(), "order.paid".len() + r#"{"order":7,"cents":1990}"#.len() + "shop-3".len());
 /// # Ok::<(), pgq_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl<'a> NewEvent<'a> {
     }
 
     /// Type (0), data (1), or extra 1 to 4 (2 to 5); `None` for NULL.
-    pub fn field(&self, index: usize) -> Option<&str> {
+    pub(super) fn field(&self, index: usize) -> Option<&str> {
         self.fields.get(index)?.as_deref()
     }
 

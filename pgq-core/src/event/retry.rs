@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::NewEvent;
 use crate::answer::Columns;
 use crate::call::Answer;
 use crate::subject::Subject;
-use crate::{BatchId, Call, Error, EventId, Param, Result, Role};
+use crate::{BatchId, Call, Error, EventId, Param, Result, Role, seconds};
 
 /// What became of the wish to have an event retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +17,7 @@ pub enum Retry {
     WasQueued,
 }
 
-/// Has an event of an open batch delivered again to this consumer, after `seconds` from now. Wraps
+/// Has an event of an open batch delivered again to this consumer, `after` that time, rounded up to whole seconds. Wraps
 /// `pgq.event_retry(bigint, bigint, integer)`.
 ///
 /// Reads the whole batch on the server: for more than a few events use [`retry_many`], or `pgq.batch_retry` by
@@ -23,8 +25,8 @@ pub enum Retry {
 ///
 /// # Errors
 /// [`Error::EventNotFound`], also where the batch is not open (any more).
-pub fn retry_after(batch: BatchId, event: EventId, seconds: i32) -> Call<'static, Retry> {
-    retry(batch, event, "SELECT pgq.event_retry($1, $2, $3::integer)").bind(seconds)
+pub fn retry_after(batch: BatchId, event: EventId, after: Duration) -> Call<'static, Retry> {
+    retry(batch, event, "SELECT pgq.event_retry($1, $2, $3::integer)").bind(seconds::whole(after))
 }
 
 /// Like [`retry_after`], at a time. Wraps `pgq.event_retry(bigint, bigint, timestamptz)`.
@@ -46,19 +48,19 @@ fn retry(batch: BatchId, event: EventId, sql: &'static str) -> Call<'static, Ret
         .bind(event.0)
 }
 
-/// Has some events of an open batch delivered again, each after its seconds, in one round trip; answers with how many were not
+/// Has some events of an open batch delivered again, each after its time, in one round trip; answers with how many were not
 /// waiting already. Wraps `pgq.event_retry` over `unnest`: the server reads the whole batch once for each event.
 ///
 /// # Errors
 /// [`Error::EventNotFound`]; then none is queued.
-pub fn retry_many(batch: BatchId, retries: &[(EventId, i32)]) -> Call<'static, u64> {
+pub fn retry_many(batch: BatchId, retries: &[(EventId, Duration)]) -> Call<'static, u64> {
     const SQL: &str = "SELECT sum(pgq.event_retry($1, event, seconds::integer)) \
          FROM unnest($2::bigint[], $3::bigint[]) AS r (event, seconds)";
     Call::new("pgq.event_retry", Role::Reader, SQL, count)
         .about(Subject::batch(batch))
         .bind(batch.0)
-        .bind(Param::BigInts(retries.iter().map(|(event, _)| event.0).collect()))
-        .bind(Param::BigInts(retries.iter().map(|(_, seconds)| (*seconds).into()).collect()))
+        .bind(ids(retries))
+        .bind(times(retries))
 }
 
 /// Like [`retry_many`], but the server reads the batch once for all of them; takes `pgq_admin`. Wraps `pgq.event_retry_raw` over
@@ -70,7 +72,7 @@ pub fn retry_many_raw<'a>(
     queue: &'a str,
     consumer: &'a str,
     batch: BatchId,
-    retries: &[(EventId, i32)],
+    retries: &[(EventId, Duration)],
 ) -> Call<'a, u64> {
     const SQL: &str = "WITH waiting AS (SELECT w.ev_id FROM pgq.retry_queue w \
          JOIN pgq.subscription s ON s.sub_id = w.ev_owner WHERE s.sub_batch = $3) \
@@ -96,8 +98,8 @@ pub fn retry_many_raw<'a>(
         .bind(queue)
         .bind(consumer)
         .bind(batch.0)
-        .bind(Param::BigInts(retries.iter().map(|(event, _)| event.0).collect()))
-        .bind(Param::BigInts(retries.iter().map(|(_, seconds)| (*seconds).into()).collect()))
+        .bind(ids(retries))
+        .bind(times(retries))
 }
 
 /// Puts any event into the retry queue of a consumer, with a retry count of the caller's choice; `None` as id takes a new one.
@@ -126,6 +128,14 @@ pub fn retry_raw<'a>(
         .bind(time)
         .bind(Param::Int(retry));
     event.fields().into_iter().fold(call, Call::bind)
+}
+
+fn ids(retries: &[(EventId, Duration)]) -> Param<'static> {
+    Param::BigInts(retries.iter().map(|(event, _)| event.0).collect())
+}
+
+fn times(retries: &[(EventId, Duration)]) -> Param<'static> {
+    Param::BigInts(retries.iter().map(|(_, after)| seconds::whole(*after).into()).collect())
 }
 
 fn count(answer: Answer<'_>) -> Result<u64> {

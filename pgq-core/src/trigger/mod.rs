@@ -108,6 +108,9 @@ impl Trigger {
 
     /// Fires before the row changes: the event is written even if another trigger then cancels the change, and generated columns
     /// are still NULL.
+    ///
+    /// A BEFORE trigger can run before the transaction has an id: begin it with `SELECT txid_current()`, or a rotation that comes
+    /// between loses the event. AFTER triggers need that in repeatable read and serializable only.
     pub fn before(mut self) -> Self {
         self.timing = Some(Timing::Before);
         self
@@ -134,6 +137,7 @@ impl Trigger {
 
     /// Writes the event *instead of* the change: the row stays as it is, even where no event is written. Makes it a
     /// [`before`](Self::before) trigger. A TRUNCATE is not held up.
+    /// As for [`before`](Self::before), begin the transaction with `SELECT txid_current()`.
     pub fn skip(mut self) -> Self {
         self.skip = true;
         self

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use pgq_core::maintenance::Operation;
-use pgq_core::{Call, Error, QueueInfo, Result, maintenance, queue, tick};
+use pgq_core::{Call, Error, Result, SessionId, maintenance, tick};
 
 use crate::backoff::Backoff;
 use crate::reply::Reply;
@@ -58,7 +58,8 @@ enum Link {
     Unprepared,
     Unchecked,
     Standby,
-    Leading,
+    /// On the session that has the lock.
+    Leading(SessionId),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +151,7 @@ impl Routine {
             Link::Unchecked => Doing::Check,
             Link::Standby if paused => self.asked(now).unwrap_or(Doing::Nothing),
             Link::Standby => Doing::Lead,
-            Link::Leading => self.in_turn(now),
+            Link::Leading(_) => self.in_turn(now),
         };
         if self.doing == Doing::Nothing { Action::Wait(self.idle(now)) } else { Action::Call }
     }
@@ -165,15 +166,17 @@ impl Routine {
             // Whether PgQ is there and the user has the role: the cheapest call that takes it.
             Doing::Check => maintenance::tables_to_vacuum().map(|_| Reply::Checked),
             Doing::Lead => tick::lead().map(Reply::Lead),
-            Doing::Tick => tick::all().map(Reply::Ticked),
-            Doing::ListQueues => queue::info_all().map(|queues| Reply::Queues(ticked(queues))),
-            Doing::TickQueue(queue) => tick::queue(queue).map(Reply::TickedQueue),
+            Doing::Tick => tick::all_on(self.leads()?).map(Reply::Ticked),
+            Doing::ListQueues => tick::queues().map(Reply::Queues),
+            Doing::TickQueue(queue) => tick::queue_on(queue, self.leads()?).map(Reply::TickedQueue),
             Doing::Retry => maintenance::retry_events(Self::RETRY_ROUNDS).map(Reply::Moved),
             Doing::RetryEnabled => maintenance::retry_events_enabled(Self::RETRY_EVENTS).map(Reply::Moved),
             Doing::ForceAhead => tick::force_ahead().map(Reply::ForcedAhead),
             Doing::ListOperations => maintenance::operations().map(Reply::Operations),
             Doing::Run(operation) => maintenance::run(operation).map(Reply::Ran),
-            Doing::Request(id) => self.requests.iter().find(|request| request.id() == *id)?.call(),
+            Doing::Request(id) => {
+                self.requests.iter().find(|request| request.id() == *id)?.call(self.leads())
+            }
         })
     }
 
@@ -188,9 +191,16 @@ impl Routine {
 
     fn give_up_late(&mut self, now: Instant) {
         for request in self.requests.iter().filter(|request| request.is_late(now)) {
-            self.answers.push_back((request.id(), Err(request.late())));
+            self.answers.push_back((request.id(), Err(request.late(self.stats.trouble.clone()))));
         }
         self.requests.retain(|request| !request.is_late(now));
+    }
+
+    fn leads(&self) -> Option<SessionId> {
+        match self.link {
+            Link::Leading(session) => Some(session),
+            _ => None,
+        }
     }
 
     fn asked(&self, now: Instant) -> Option<Doing> {
@@ -224,7 +234,7 @@ impl Routine {
     }
 
     fn idle(&self, now: Instant) -> Duration {
-        let work = if self.link == Link::Leading { self.schedule.next() } else { self.pause_until };
+        let work = if self.leads().is_some() { self.schedule.next() } else { self.pause_until };
         let next = self.requests.iter().fold(work, |next, request| next.min(request.next(now)));
         next.saturating_duration_since(now).max(Duration::from_millis(1))
     }
@@ -235,9 +245,4 @@ impl Routine {
         let pause = tick.min(retry).min(maintenance).max(standby * 2);
         limits::silence(self.answer_limit).saturating_add(pause)
     }
-}
-
-fn ticked(queues: Vec<QueueInfo>) -> Vec<String> {
-    let ticked = queues.into_iter().filter(|queue| !queue.ticker_paused && !queue.external_ticker);
-    ticked.map(|queue| queue.name).collect()
 }

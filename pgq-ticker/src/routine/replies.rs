@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use pgq_core::maintenance::Operation;
-use pgq_core::{Error, Result};
+use pgq_core::{Error, Result, SessionId};
 
 use super::{Doing, Link, Routine};
 use crate::reply::Reply;
@@ -20,8 +20,8 @@ impl Routine {
                 self.link = Link::Standby;
                 self.pause_until = now;
             }
-            Reply::Lead(true) => self.lead(now),
-            Reply::Lead(false) => self.stand_by(now),
+            Reply::Lead(Some(session)) => self.lead(session, now),
+            Reply::Lead(None) => self.stand_by(now),
             Reply::Ticked(queues) => {
                 self.works();
                 self.stats.ticks += queues;
@@ -53,7 +53,7 @@ impl Routine {
     }
 
     pub(super) fn failed(&mut self, doing: Doing, error: Error, now: Instant) {
-        if error.is_connection() || is_hopeless(&doing, &error) {
+        if error.is_connection() || matches!(error, Error::OtherSession) || is_hopeless(&doing, &error) {
             return self.lost(&error, now);
         }
         self.stats.failures += 1;
@@ -72,10 +72,10 @@ impl Routine {
         }
     }
 
-    fn lead(&mut self, now: Instant) {
+    fn lead(&mut self, session: SessionId, now: Instant) {
         tracing::info!("the ticker leads");
         self.stats.state = State::Leading;
-        self.link = Link::Leading;
+        self.link = Link::Leading(session);
         self.schedule = Schedule::new(self.periods, now);
     }
 
@@ -85,7 +85,7 @@ impl Routine {
         }
         self.works();
         self.stats.state = State::Standby;
-        self.pause_until = now + self.backoff.spread(self.periods.standby);
+        self.pause_until = now + self.backoff.spread(self.periods.standby.max(Schedule::SHORTEST));
     }
 
     /// What was wrong with the connection is over.
@@ -138,7 +138,7 @@ impl Routine {
     }
 
     fn served(&mut self, id: RequestId, reply: &Reply, now: Instant) {
-        let leading = self.link == Link::Leading;
+        let leading = self.leads().is_some();
         self.stats.ticks += u64::from(matches!(reply, Reply::TickedQueue(Some(_))));
         let request = self.requests.iter_mut().find(|request| request.id() == id);
         if request.is_some_and(|request| request.replied(reply, leading, now)) {

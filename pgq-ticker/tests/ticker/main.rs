@@ -8,6 +8,8 @@
 
 #[macro_use]
 mod bed;
+#[path = "../../../tests/conformance/pgbouncer.rs"]
+mod pgbouncer;
 mod proxy;
 
 mod cut_off;
@@ -15,6 +17,7 @@ mod leadership;
 mod maintenance;
 mod not_yet;
 mod outages;
+mod pooler;
 mod queues;
 mod stopping;
 mod ticks;

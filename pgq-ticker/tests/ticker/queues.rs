@@ -7,7 +7,16 @@ use pgq_sync::Consumer;
 
 use crate::bed::{Bed, Options, Ticker, until};
 
-cases!(broken_snapshot, broken_position, disabled_queue, odd_name, retries_come_back, dropped_queue,);
+cases!(
+    broken_snapshot,
+    broken_position,
+    dropped_sequence,
+    endless_tick_time,
+    disabled_queue,
+    odd_name,
+    retries_come_back,
+    dropped_queue,
+);
 
 fn at_once() -> QueueConfig {
     QueueConfig::new().rotation_period(Duration::ZERO)
@@ -65,6 +74,66 @@ fn broken_position<T: Ticker>() {
     assert_eq!(bed.count("SELECT count(*) FROM pgq.queue WHERE queue_switch_step1 > queue_switch_step2"), 0);
     Consumer::new("m-broken", "c").unregister(&mut bed.db).unwrap();
     until("it has recovered", || ticker.stats().failing.is_empty());
+}
+
+/// `pgq.ticker` fails on the queue, and `pgq.get_queue_info` on all of them.
+fn dropped_sequence<T: Ticker>() {
+    let mut bed = one_of_three("DROP SEQUENCE pgq.event_1_id_seq CASCADE");
+    assert!(bed.db.query("SELECT pgq.ticker()", &[]).is_err());
+    assert!(bed.db.query("SELECT pgq.get_queue_info()", &[]).is_err());
+    let ticker: T = bed.spawn(Options::all());
+    others_go_on(&mut bed);
+    let failing = ticker.stats().failing;
+    assert!(failing.contains_key("tick of \"m-broken\""), "{failing:?}");
+    assert!(!failing.keys().any(|job| job.contains("\"a\"") || job.contains("\"z\"")), "{failing:?}");
+    assert!(ticker.leads() && ticker.tick_now("m-broken").is_err());
+    ticker.tick_now("a").unwrap();
+    // What `pgq.drop_queue` would drop.
+    bed.execute("CREATE SEQUENCE pgq.event_1_id_seq; SELECT pgq.drop_queue('m-broken', true)");
+    until("it has recovered", || ticker.stats().failing.is_empty());
+}
+
+/// What is later than that is not to be found by `now() - tick_time`; since PostgreSQL 17 that is no error.
+fn endless_tick_time<T: Ticker>() {
+    let mut bed = one_of_three("UPDATE pgq.tick SET tick_time = 'infinity' WHERE tick_queue = 1");
+    let ticker: T = bed.spawn(Options::all());
+    others_go_on(&mut bed);
+    let failing = ticker.stats().failing;
+    assert!(!failing.keys().any(|job| job.contains("\"a\"") || job.contains("\"z\"")), "{failing:?}");
+    assert!(ticker.leads());
+    ticker.tick_now("z").unwrap();
+}
+
+/// Three queues, of which the one with the id 1 was broken so.
+fn one_of_three(break_it: &str) -> Bed {
+    let mut bed = Bed::new("m-broken");
+    for queue in ["a", "z"] {
+        bed.create(queue);
+    }
+    for queue in ["a", "m-broken", "z"] {
+        bed.always_due(queue);
+        bed.config(queue, &at_once());
+    }
+    bed.execute(break_it);
+    bed
+}
+
+/// Waits for ticks, retries and rotations of the queues that are not broken.
+fn others_go_on(bed: &mut Bed) {
+    for queue in ["a", "z"] {
+        let before = newest(bed, queue);
+        until("it is ticked thrice", || newest(bed, queue) > before + 2);
+        bed.insert(queue, "1");
+        until("the event comes", || bed.drain(queue) == ["1"]);
+        rotates(bed, queue);
+    }
+}
+
+/// Not by `pgq.get_queue_info`, which the broken queue breaks.
+fn newest(bed: &mut Bed, queue: &str) -> i64 {
+    bed.count(&format!(
+        "SELECT max(tick_id) FROM pgq.tick JOIN pgq.queue ON queue_id = tick_queue WHERE queue_name = '{queue}'"
+    ))
 }
 
 /// Waits until the queue has gone once around its tables, which takes that step 2 follows each step 1.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgq_async::tokio_postgres::{self, Config, NoTls};
 use pgq_core::maintenance::Operation;
-use pgq_core::{Call, Error, Result, tick};
+use pgq_core::{Call, Error, Result, SessionId, tick};
 use tokio::io::AsyncWriteExt;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata};
@@ -35,7 +35,7 @@ impl Bench {
     pub(super) fn leading(periods: Periods) -> Self {
         let mut bench = Self::with(periods);
         bench.set_up();
-        bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+        bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
         bench.replies("pgq.ticker", Reply::Ticked(0));
         bench.replies("pgq.maint_retry_events", Reply::Moved(0));
         bench.replies("pgq.force_tick", Reply::ForcedAhead(0));

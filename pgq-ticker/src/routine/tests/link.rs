@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use pgq_core::{Error, maintenance, tick};
+use pgq_core::{Error, SessionId, TxId, maintenance, tick};
 
 use super::bench::{Bench, error_of, lost, operation, periods, ticker_error, warnings};
 use crate::reply::Reply;
@@ -12,7 +12,7 @@ fn connects_prepares_checks_and_leads() {
     let mut bench = Bench::new();
     assert_eq!(bench.routine.stats().state, State::Connecting);
     bench.set_up();
-    bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     assert_eq!(bench.routine.stats().state, State::Leading);
     bench.replies("pgq.ticker", Reply::Ticked(3));
     assert_eq!(bench.routine.stats().ticks, 3);
@@ -23,12 +23,12 @@ fn stands_by_until_it_leads() {
     let mut bench = Bench::with(periods());
     bench.set_up();
     for _ in 0..100 {
-        bench.replies("pg_try_advisory_lock", Reply::Lead(false));
+        bench.replies("pg_try_advisory_lock", Reply::Lead(None));
         assert_eq!(bench.routine.stats().state, State::Standby);
         let wait = bench.waits();
         assert!(wait >= Duration::from_millis(250) && wait <= Duration::from_millis(750), "{wait:?}");
     }
-    bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     bench.replies("pgq.ticker", Reply::Ticked(0));
 }
 
@@ -41,7 +41,7 @@ fn loses_leadership_with_its_connection() {
     bench.disconnects();
     assert!(bench.waits() <= Duration::from_millis(75));
     bench.set_up();
-    bench.replies("pg_try_advisory_lock", Reply::Lead(false));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(None));
     assert_eq!(bench.routine.stats().state, State::Standby);
 }
 
@@ -59,7 +59,7 @@ fn backs_off_between_connections_that_fail() {
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(7500)), "{pauses:?}");
     assert!(pauses[10..].iter().all(|pause| *pause >= Duration::from_millis(2500)), "{pauses:?}");
     bench.set_up();
-    bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     bench.replies("pgq.ticker", Reply::Ticked(0));
     bench.routine.lost(&lost(), bench.now);
     bench.disconnects();
@@ -96,7 +96,7 @@ fn a_leader_that_can_tick_nothing_steps_down_and_backs_off() {
         let mut turns = 0;
         while bench.now < start + Duration::from_secs(60) {
             bench.set_up();
-            bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+            bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
             bench.fails("pgq.ticker", ticker_error(state, message));
             assert_eq!(bench.routine.stats().state, State::Connecting);
             bench.disconnects();
@@ -169,9 +169,32 @@ fn logs_a_failing_job_once() {
             bench.waits();
             let message = format!("Invalid PgQ state: old xmin=9999, old xmax=9999, cur txid={transaction}");
             bench.fails("pgq.ticker", ticker_error("P0001", &message));
-            bench.fails("pgq.get_queue_info", error_of(&tick::all(), "57014", "statement timeout"));
+            bench.fails("pgq.queue", error_of(&tick::all(), "57014", "statement timeout"));
         }
     });
     assert_eq!(logged, 2);
     assert_eq!(bench.routine.stats().failing.len(), 2);
+}
+
+#[test]
+fn a_leader_whose_statements_reach_another_session_connects_anew() {
+    let mut bench = Bench::leading(periods());
+    bench.waits();
+    bench.fails("pgq.ticker", Error::OtherSession);
+    let stats = bench.routine.stats();
+    assert_eq!((stats.state, stats.failing.len()), (State::Connecting, 0));
+    assert!(stats.trouble.as_ref().unwrap().contains("pooler"), "{stats:?}");
+    bench.disconnects();
+
+    let mut bench = Bench::leading(periods());
+    bench.tick_now(1, "q");
+    bench.replies("txid_current", Reply::Marked(TxId(42)));
+    bench.replies("pgq.force_tick", Reply::Forced(None));
+    bench.fails("pgq.ticker", Error::OtherSession);
+    assert_eq!(bench.routine.stats().state, State::Connecting);
+    bench.disconnects();
+    // The request waits for another connection, until its time is over, and says then why.
+    bench.now += Duration::from_secs(31);
+    let late = bench.answers(1).unwrap_err();
+    assert!(matches!(late, Error::NoTickInTime { .. }) && late.to_string().contains("pooler"), "{late}");
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use pgq_core::{Error, TickId, TxId, tick};
+use pgq_core::{Error, SessionId, TickId, TxId, tick};
 
 use super::bench::{Bench, error_of, lost, periods};
 use crate::reply::Reply;
@@ -37,7 +37,7 @@ fn a_leader_ticks_again_until_the_tick_covers() {
 fn standby() -> Bench {
     let mut bench = Bench::with(periods());
     bench.set_up();
-    bench.replies("pg_try_advisory_lock", Reply::Lead(false));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(None));
     bench.routine.pause_until = bench.now + Duration::from_millis(300);
     bench
 }
@@ -55,7 +55,7 @@ fn a_standby_leaves_the_tick_to_the_leader() {
         bench.replies("pgq.tick", Reply::Covered(false));
         assert_eq!(bench.waits(), Duration::from_millis(20));
     }
-    bench.replies("pg_try_advisory_lock", Reply::Lead(false));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(None));
     bench.replies("pgq.tick", Reply::Covered(true));
     bench.answers(1).unwrap();
     assert_eq!(bench.routine.stats().ticks, 0);
@@ -70,11 +70,11 @@ fn a_standby_that_takes_over_makes_the_tick() {
     bench.replies("pgq.ticker", Reply::NotRefused);
     bench.replies("pgq.tick", Reply::Covered(false));
     bench.now += Duration::from_millis(300);
-    bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     bench.replies("pgq.tick", Reply::Covered(false));
     bench.now += Duration::from_millis(20);
     bench.calls("pgq.ticker");
-    assert!(bench.routine.call().unwrap().sql().ends_with("pgq.ticker($1)"), "it leads now");
+    assert_eq!(bench.routine.call().unwrap().sql(), tick::queue_on("q", SessionId(7)).sql(), "it leads now");
     bench.routine.replied(Ok(Reply::TickedQueue(Some(TickId(2)))), bench.now);
     bench.replies("pgq.tick", Reply::Covered(true));
     bench.answers(1).unwrap();
@@ -100,7 +100,7 @@ fn starts_over_on_another_connection() {
     bench.disconnects();
     bench.waits();
     bench.set_up();
-    bench.replies("pg_try_advisory_lock", Reply::Lead(true));
+    bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     bench.replies("txid_current", Reply::Marked(TxId(43)));
 }
 
@@ -145,8 +145,11 @@ fn many_of_them_do_not_stop_the_beat() {
             bench.tick_now(id, "q");
         }
         let crate::routine::Action::Call = bench.routine.next(bench.now) else { continue };
-        let (function, of_a_queue) =
-            bench.routine.call().map(|call| (call.function(), call.sql().contains("$1"))).unwrap();
+        let (function, of_a_queue) = bench
+            .routine
+            .call()
+            .map(|call| (call.function(), call.sql().contains("pgq.ticker($1)")))
+            .unwrap();
         bench.now += Duration::from_millis(1);
         let reply = match (function, of_a_queue) {
             ("txid_current", _) => Reply::Marked(TxId(42)),

@@ -26,7 +26,7 @@ fn ticks_each_queue_where_ticking_all_fails() {
     bench.waits();
     bench.fails("pgq.ticker", ticker_error("P0001", "Invalid PgQ state: old xmin=9, cur txid=1"));
     assert_eq!(bench.routine.stats().failing.keys().collect::<Vec<_>>(), ["tick"]);
-    bench.replies("pgq.get_queue_info", Reply::Queues(vec!["broken".to_owned(), "sound".to_owned()]));
+    bench.replies("pgq.queue", Reply::Queues(vec!["broken".to_owned(), "sound".to_owned()]));
     bench.fails("pgq.ticker", error_of(&tick::queue("broken"), "P0001", "Invalid PgQ state: x"));
     bench.replies("pgq.ticker", Reply::TickedQueue(Some(pgq_core::TickId(7))));
     assert_eq!(bench.routine.stats().failing.keys().collect::<Vec<_>>(), ["tick", "tick of \"broken\""]);
@@ -41,12 +41,12 @@ fn a_queue_that_is_gone_fails_no_more() {
     let mut bench = Bench::leading(periods());
     bench.waits();
     bench.fails("pgq.ticker", ticker_error("P0001", "Invalid PgQ state: x"));
-    bench.replies("pgq.get_queue_info", Reply::Queues(vec!["dropped".to_owned()]));
+    bench.replies("pgq.queue", Reply::Queues(vec!["dropped".to_owned()]));
     bench.fails("pgq.ticker", error_of(&tick::queue("dropped"), "P0001", "no such queue"));
     assert_eq!(bench.routine.stats().failing.len(), 2);
     bench.waits();
     bench.fails("pgq.ticker", ticker_error("P0001", "Invalid PgQ state: x"));
-    bench.replies("pgq.get_queue_info", Reply::Queues(Vec::new()));
+    bench.replies("pgq.queue", Reply::Queues(Vec::new()));
     assert_eq!(bench.routine.stats().failing.keys().collect::<Vec<_>>(), ["tick"]);
 }
 
