@@ -109,28 +109,3 @@ async fn inside_a_runtime() {
     server.kill().unwrap();
     server.start_again().unwrap();
 }
-
-#[test]
-fn timings() {
-    let start = Instant::now();
-    let server = Server::start().unwrap();
-    println!("server: {:?}", start.elapsed());
-    let start = Instant::now();
-    let first = server.database().unwrap();
-    println!("template and first database: {:?}", start.elapsed());
-    for _ in 0..3 {
-        let start = Instant::now();
-        let database = server.database().unwrap();
-        let made = start.elapsed();
-        let start = Instant::now();
-        drop(database);
-        println!("database: made in {made:?}, dropped in {:?}", start.elapsed());
-    }
-    let start = Instant::now();
-    let _latin = server.database_with_encoding("LATIN1").unwrap();
-    println!("LATIN1 database: {:?}", start.elapsed());
-    drop(first);
-    let start = Instant::now();
-    drop(server);
-    println!("server dropped in {:?}", start.elapsed());
-}
