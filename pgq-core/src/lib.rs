@@ -17,7 +17,6 @@ mod ids;
 mod param;
 mod role;
 mod seconds;
-mod serde_error;
 mod subject;
 mod trigger;
 

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::answer::Columns;
-use crate::serde_error::payload_error;
+use crate::error::payload_error;
 use crate::{Change, Error, EventId, Result, TxId};
 
 /// An event of a batch, as `pgq.get_batch_events` and the batch cursor show it.
