@@ -2,14 +2,9 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use serde::{
-    Deserializer,
-    de::{
-        DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor,
-        value::{BorrowedStrDeserializer, CowStrDeserializer},
-    },
-    forward_to_deserialize_any,
-};
+use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
+use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserializer, forward_to_deserialize_any};
 
 use super::{Row, array::Array, row::RowIter, timestamp};
 use crate::{Error, Result};
