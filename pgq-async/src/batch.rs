@@ -84,8 +84,8 @@ impl<'c> Batch<'c> {
         Ok(self.open.pop())
     }
 
-    /// Streams the rest of the events, for a loop that does not write through the batch. When a chunk
-    /// is here the next one is asked for, and its rows come while the loop works: a round trip at the beginning of each chunk.
+    /// Streams the rest of the events, for a loop that does not write through the batch. When a chunk is here the next one is asked
+    /// for, and its rows come while the loop works: a round trip at the beginning of each chunk.
     pub fn events(&mut self) -> Events<'_, 'c> {
         Events::new(self)
     }

@@ -9,7 +9,8 @@ use crate::{Call, Error, EventId, Param, Result, Role};
 
 /// The transaction gets its id before PgQ reads which event table takes inserts; else a rotation in between loses the event. A
 /// transaction that keeps its snapshot (repeatable read, serializable) gets nothing from this one.
-const OWN_TXID: &str = "WITH own AS MATERIALIZED (SELECT CASE WHEN current_setting('transaction_isolation') LIKE 'read%' THEN txid_current() END AS txid)";
+const OWN_TXID: &str = "WITH own AS MATERIALIZED (SELECT CASE \
+     WHEN current_setting('transaction_isolation') LIKE 'read%' THEN txid_current() END AS txid)";
 
 /// For a transaction that keeps its snapshot: after it has its id, looks whether the tables were rotated since the snapshot. A rotation
 /// empties the table after the current one, so the row of that table in `pg_class`, as the snapshot sees it, names another file than
