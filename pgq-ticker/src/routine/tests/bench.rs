@@ -1,5 +1,5 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::cell::Cell;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use pgq_async::tokio_postgres::{self, Config, NoTls};
@@ -147,15 +147,21 @@ fn server_error(state: &str, message: &str) -> tokio_postgres::Error {
     })
 }
 
-/// How many warnings are logged while `work` runs.
-pub(super) fn warnings(work: impl FnOnce()) -> u32 {
-    let counter = Warnings::default();
-    tracing::subscriber::with_default(counter.clone(), work);
-    counter.0.load(Ordering::Relaxed)
+thread_local! {
+    static WARNINGS: Cell<u32> = const { Cell::new(0) };
 }
 
-#[derive(Clone, Default)]
-struct Warnings(Arc<AtomicU32>);
+/// How many warnings this thread logs while `work` runs. One subscriber for all threads: a scoped one can miss what another thread,
+/// which has none, was the first to log.
+pub(super) fn warnings(work: impl FnOnce()) -> u32 {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    WARNINGS.set(0);
+    work();
+    WARNINGS.get()
+}
+
+struct Warnings;
 
 impl tracing::Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -167,7 +173,7 @@ impl tracing::Subscriber for Warnings {
     }
 
     fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        WARNINGS.set(WARNINGS.get() + 1);
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
