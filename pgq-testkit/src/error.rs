@@ -75,6 +75,8 @@ pub enum Error {
     NoExtension {
         /// The server's major version.
         version: u32,
+        /// What the server said.
+        source: postgres::Error,
     },
 
     /// The server was not started here, so it cannot be stopped, killed or started here.

@@ -307,7 +307,7 @@ impl Server {
             client::with(database.config(), &doing, |client| client.batch_execute("CREATE EXTENSION pgq"));
         match created {
             Err(Error::Database { source, .. }) if lacks_files(&source) => {
-                Err(Error::NoExtension { version: self.version })
+                Err(Error::NoExtension { version: self.version, source })
             }
             other => other,
         }
