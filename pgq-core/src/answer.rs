@@ -3,7 +3,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
 use crate::call::Answer;
-use crate::{DatabaseError, Error, EventId, Result, TxId};
+use crate::{DatabaseError, Error, EventId, Result};
 
 impl Answer<'_> {
     /// The only row.
@@ -45,10 +45,6 @@ impl<'r> Columns<'r> {
     /// A timestamp of the event `event`, which anybody with the rights may have set to infinity.
     pub(crate) fn event_time(&mut self, event: EventId, column: &'static str) -> Result<DateTime<Utc>> {
         self.read().map_err(|error| Error::EventTimestamp { event, column, source: error.into() })
-    }
-
-    pub(crate) fn txid(&mut self) -> Result<TxId> {
-        self.next().map(TxId)
     }
 
     fn read<T: FromSql<'r>>(&mut self) -> Result<T, tokio_postgres::Error> {

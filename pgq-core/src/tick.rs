@@ -16,7 +16,6 @@ use crate::{Call, Error, Role, SessionId, TickId, TxId};
 /// Never run two tickers of one database at once, nor one in a repeatable read transaction: batches would overlap. Take
 /// [`lead`] first.
 pub fn all() -> Call<'static, u64> {
-    let ticked = |answer: Answer<'_>| Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs());
     Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker()", ticked)
 }
 
@@ -37,12 +36,12 @@ pub fn queue(queue: &str) -> Call<'_, Option<TickId>> {
 /// # Errors
 /// [`Error::OtherSession`]
 pub fn all_on(session: SessionId) -> Call<'static, u64> {
-    let ticked = |answer: Answer<'_>| match answer.rows.is_empty() {
+    const SQL: &str = "SELECT pgq.ticker() WHERE pg_backend_pid() = $1";
+    let on_session = |answer: Answer<'_>| match answer.rows.is_empty() {
         true => Err(Error::OtherSession),
-        false => Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs()),
+        false => ticked(answer),
     };
-    Call::new("pgq.ticker", Role::Admin, "SELECT pgq.ticker() WHERE pg_backend_pid() = $1", ticked)
-        .bind(session.0)
+    Call::new("pgq.ticker", Role::Admin, SQL, on_session).bind(session.0)
 }
 
 /// Like [`queue()`], but only on the session that [`lead`] got the lock for.
@@ -159,6 +158,10 @@ pub fn covers(queue: &str, marker: TxId) -> Call<'_, bool> {
         .about(Subject::queue(queue))
         .bind(queue)
         .bind(marker.0)
+}
+
+fn ticked(answer: Answer<'_>) -> crate::Result<u64> {
+    Ok(answer.value::<Option<i64>>()?.unwrap_or_default().unsigned_abs())
 }
 
 fn maybe_tick(answer: Answer<'_>) -> crate::Result<Option<TickId>> {

@@ -145,8 +145,8 @@ pub fn finish(batch: BatchId) -> Call<'static, Finish> {
         .bind(batch.0)
 }
 
-/// Has all events of an open batch delivered again, `after` that time, rounded up to whole seconds, and tells how many were not waiting already. Wraps
-/// `pgq.batch_retry(bigint, integer)`.
+/// Has all events of an open batch delivered again, `after` that time, rounded up to whole seconds, and tells how many were not
+/// waiting already. Wraps `pgq.batch_retry(bigint, integer)`.
 ///
 /// # Errors
 /// [`Error::BatchNotFound`](crate::Error::BatchNotFound).

@@ -88,7 +88,7 @@ impl TryFrom<&Row> for Event {
         Ok(Self {
             id,
             time: columns.event_time(id, "ev_time")?,
-            txid: columns.txid()?,
+            txid: columns.next().map(TxId)?,
             retry: columns.next::<Option<i32>>()?.map_or(0, i32::unsigned_abs),
             event_type: columns.next()?,
             data: columns.next()?,
