@@ -111,10 +111,9 @@ impl<'c> NextEvents<'c> {
     }
 
     fn ask(&mut self) -> Option<BoxFuture<'c, Result<Next<'c>>>> {
-        let consumer = self.consumer.clone();
         match mem::replace(&mut self.state, State::End) {
-            State::Start(client) => Some(begin(consumer, client).boxed()),
-            State::Open(batch) => Some(go_on(consumer, batch).boxed()),
+            State::Start(client) => Some(begin(self.consumer.clone(), client).boxed()),
+            State::Open(batch) => Some(go_on(self.consumer.clone(), batch).boxed()),
             State::Busy(next) => Some(next),
             State::End => None,
         }
