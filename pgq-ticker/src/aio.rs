@@ -4,7 +4,6 @@ mod runner;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pgq_async::futures::future::BoxFuture;
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 
 use self::runner::{Command, Runner};
 use crate::request::Request;
+use crate::stats::Published;
 use crate::{Periods, Stats, limits};
 
 /// A ticker that runs on a task of this process, on a connection of its own.
@@ -41,7 +41,7 @@ use crate::{Periods, Stats, limits};
 #[must_use = "a ticker that is dropped stops"]
 pub struct Ticker {
     commands: mpsc::UnboundedSender<Command>,
-    stats: Arc<Mutex<Stats>>,
+    stats: Published,
     task: JoinHandle<()>,
 }
 
@@ -77,7 +77,7 @@ impl Ticker {
 
     /// What it has done so far, and what troubles it.
     pub fn stats(&self) -> Stats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stats.read()
     }
 
     /// Stops it and waits for the step in hand; tells what it has done.
@@ -86,8 +86,7 @@ impl Ticker {
         drop(commands);
         // A task that was aborted with its runtime has stopped too.
         let _ = task.await;
-        let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
-        stats.clone()
+        stats.read()
     }
 }
 
@@ -159,11 +158,11 @@ impl Builder {
     /// Outside of a tokio runtime.
     pub fn spawn(self) -> Ticker {
         let (commands, received) = mpsc::unbounded_channel();
-        let stats = Arc::default();
+        let stats = Published::default();
         let Self { config, connect, periods, answer_limit } = self;
         let config = limits::aio(config);
         let connect: Connect = Box::new(move || connect(config.clone()));
-        let runner = Runner::new(connect, periods, answer_limit, received, Arc::clone(&stats));
+        let runner = Runner::new(connect, periods, answer_limit, received, stats.clone());
         Ticker { commands, stats, task: tokio::spawn(runner.run()) }
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pgq_core::Error;
 
@@ -41,7 +41,7 @@ pub struct Stats {
 impl Stats {
     /// Notes what keeps the ticker from working; logs it when it is another trouble than before.
     pub(crate) fn trouble(&mut self, error: &Error) {
-        let text = chain(error);
+        let text = format!("{error:?}");
         if !self.trouble.as_ref().is_some_and(|before| alike(before, &text)) {
             tracing::warn!(error = %text, "the ticker cannot work");
         }
@@ -56,7 +56,7 @@ impl Stats {
 
     /// Notes that a job failed; logs it when it fails in another way than before.
     pub(crate) fn fails(&mut self, job: String, error: &Error) {
-        let text = chain(error);
+        let text = format!("{error:?}");
         if !self.failing.get(&job).is_some_and(|before| alike(before, &text)) {
             tracing::warn!(%job, error = %text, "a job of the ticker fails");
         }
@@ -79,15 +79,18 @@ impl Stats {
     }
 }
 
-/// The error and its causes in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+/// The newest statistics, which a ticker publishes and its handle reads.
+#[derive(Clone, Default)]
+pub(crate) struct Published(Arc<Mutex<Stats>>);
+
+impl Published {
+    pub(crate) fn publish(&self, stats: Stats) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
-    text
+
+    pub(crate) fn read(&self) -> Stats {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Whether two errors say the same but for their numbers: some of PgQ's name the current transaction id.

@@ -3,7 +3,6 @@
 mod runner;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use pgq_sync::postgres::{self, Client, Config, NoTls, Socket};
 
 use self::runner::{Command, Runner};
 use crate::request::Request;
+use crate::stats::Published;
 use crate::{Periods, Stats, limits};
 
 /// A ticker that runs on a thread of this process, on a connection of its own.
@@ -37,7 +37,7 @@ use crate::{Periods, Stats, limits};
 #[must_use = "a ticker that is dropped stops"]
 pub struct Ticker {
     commands: mpsc::Sender<Command>,
-    stats: Arc<Mutex<Stats>>,
+    stats: Published,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,7 +73,7 @@ impl Ticker {
 
     /// What it has done so far, and what troubles it.
     pub fn stats(&self) -> Stats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stats.read()
     }
 
     /// Stops it and waits for the step in hand; tells what it has done.
@@ -166,11 +166,11 @@ impl Builder {
     /// That of the operating system, if it gives no thread.
     pub fn spawn(self) -> std::io::Result<Ticker> {
         let (commands, received) = mpsc::channel();
-        let stats = Arc::default();
+        let stats = Published::default();
         let Self { config, mut connect, periods, answer_limit } = self;
         let config = limits::sync(config);
         let connect: Connect = Box::new(move || connect(&config));
-        let runner = Runner::new(connect, periods, answer_limit, received, Arc::clone(&stats));
+        let runner = Runner::new(connect, periods, answer_limit, received, stats.clone());
         let thread = thread::Builder::new().name("pgq-ticker".to_owned()).spawn(|| runner.run())?;
         Ok(Ticker { commands, stats, thread: Some(thread) })
     }

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgq_async::ClientExt;
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 use super::Connect;
 use crate::request::RequestId;
 use crate::routine::{Action, Routine};
+use crate::stats::Published;
 use crate::{Periods, State, Stats, limits};
 
 /// Carries out what the [`Routine`] decides.
@@ -24,8 +24,7 @@ pub(super) struct Runner {
     link: Option<Link>,
     commands: UnboundedReceiver<Command>,
     askers: HashMap<RequestId, Sender<Result<()>>>,
-    asked: u64,
-    stats: Arc<Mutex<Stats>>,
+    stats: Published,
 }
 
 /// What the handle wants of the task.
@@ -56,7 +55,7 @@ impl Runner {
         periods: Periods,
         answer_limit: Duration,
         commands: UnboundedReceiver<Command>,
-        stats: Arc<Mutex<Stats>>,
+        stats: Published,
     ) -> Self {
         let routine = Routine::new(periods, answer_limit, fastrand::Rng::new(), Instant::now());
         Self {
@@ -66,7 +65,6 @@ impl Runner {
             link: None,
             commands,
             askers: HashMap::new(),
-            asked: 0,
             stats,
         }
     }
@@ -81,7 +79,7 @@ impl Runner {
                 Err(_) => {}
             }
             wait = self.step().await;
-            self.publish(self.routine.stats().clone());
+            self.stats.publish(self.routine.stats().clone());
         }
         if let Some(Link { client, mut driver }) = self.link.take() {
             drop(client);
@@ -125,20 +123,14 @@ impl Runner {
     }
 
     fn tick_now(&mut self, queue: String, answer: Sender<Result<()>>) {
-        self.asked += 1;
-        let id = RequestId(self.asked);
+        let id = self.routine.tick_now(queue, Instant::now());
         self.askers.insert(id, answer);
-        self.routine.tick_now(id, queue, Instant::now());
-    }
-
-    fn publish(&self, stats: Stats) {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
+        self.stats.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
     }
 }
 

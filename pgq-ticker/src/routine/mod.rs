@@ -32,6 +32,7 @@ pub(crate) struct Routine {
     repeats: u32,
     then: Option<Doing>,
     requests: VecDeque<Request>,
+    asked: u64,
     served: bool,
     answers: VecDeque<(RequestId, Result<()>)>,
 }
@@ -99,6 +100,7 @@ impl Routine {
             repeats: 0,
             then: None,
             requests: VecDeque::new(),
+            asked: 0,
             served: false,
             answers: VecDeque::new(),
         }
@@ -108,9 +110,12 @@ impl Routine {
         &self.stats
     }
 
-    /// Asks for a tick that covers all that is committed by now.
-    pub(crate) fn tick_now(&mut self, id: RequestId, queue: String, now: Instant) {
+    /// Asks for a tick that covers all that is committed by now; the answer will have this id.
+    pub(crate) fn tick_now(&mut self, queue: String, now: Instant) -> RequestId {
+        self.asked += 1;
+        let id = RequestId(self.asked);
         self.requests.push_back(Request::new(id, queue, now));
+        id
     }
 
     /// A connection stands.

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgq_core::{Error, Result};
@@ -10,6 +9,7 @@ use pgq_sync::postgres::Client;
 use super::Connect;
 use crate::request::RequestId;
 use crate::routine::{Action, Routine};
+use crate::stats::Published;
 use crate::{Periods, State, Stats};
 
 /// Carries out what the [`Routine`] decides.
@@ -19,8 +19,7 @@ pub(super) struct Runner {
     client: Option<Client>,
     commands: Receiver<Command>,
     askers: HashMap<RequestId, Sender<Result<()>>>,
-    asked: u64,
-    stats: Arc<Mutex<Stats>>,
+    stats: Published,
 }
 
 /// What the handle wants of the thread.
@@ -35,10 +34,10 @@ impl Runner {
         periods: Periods,
         answer_limit: Duration,
         commands: Receiver<Command>,
-        stats: Arc<Mutex<Stats>>,
+        stats: Published,
     ) -> Self {
         let routine = Routine::new(periods, answer_limit, fastrand::Rng::new(), Instant::now());
-        Self { routine, connect, client: None, commands, askers: HashMap::new(), asked: 0, stats }
+        Self { routine, connect, client: None, commands, askers: HashMap::new(), stats }
     }
 
     /// Runs until the handle stops it or is gone.
@@ -51,7 +50,7 @@ impl Runner {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             wait = self.step();
-            self.publish(self.routine.stats().clone());
+            self.stats.publish(self.routine.stats().clone());
         }
     }
 
@@ -85,19 +84,13 @@ impl Runner {
     }
 
     fn tick_now(&mut self, queue: String, answer: Sender<Result<()>>) {
-        self.asked += 1;
-        let id = RequestId(self.asked);
+        let id = self.routine.tick_now(queue, Instant::now());
         self.askers.insert(id, answer);
-        self.routine.tick_now(id, queue, Instant::now());
-    }
-
-    fn publish(&self, stats: Stats) {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
+        self.stats.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
     }
 }

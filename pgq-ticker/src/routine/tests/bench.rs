@@ -56,7 +56,7 @@ impl Bench {
     }
 
     pub(super) fn tick_now(&mut self, id: u64, queue: &str) {
-        self.routine.tick_now(RequestId(id), queue.to_owned(), self.now);
+        assert_eq!(self.routine.tick_now(queue.to_owned(), self.now), RequestId(id));
     }
 
     /// The next thing to do is a call of this function.
