@@ -4,6 +4,7 @@
 #[cfg(feature = "async")]
 pub use pgq_async as aio;
 pub use pgq_core::*;
+pub use pgq_schema as schema;
 #[cfg(feature = "sync")]
 pub use pgq_sync as sync;
 #[cfg(feature = "ticker")]

@@ -2,11 +2,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use pgq_core::batch::OpenBatch;
+use pgq_core::batch::{OpenBatch, Reader};
 use pgq_core::{Error, Event, NextBatch, Result};
-use tokio_postgres::{Client, RowStream, Transaction};
+use tokio_postgres::{Client, GenericClient, RowStream, Transaction};
 
-use crate::{ClientExt, Consumer, Events, LoadedBatch};
+use crate::{ClientExt, Events, LoadedBatch};
 
 /// An open batch and the transaction that it is worked on in.
 ///
@@ -39,24 +39,24 @@ struct Ahead {
 }
 
 impl<'c> Batch<'c> {
-    pub(crate) async fn next(client: &'c mut Client, consumer: &Consumer) -> Result<Option<Self>> {
-        let Some(found) = client.call(consumer.next_call()).await? else { return Ok(None) };
+    pub(crate) async fn next(client: &'c mut Client, reader: &Reader) -> Result<Option<Self>> {
+        let Some(found) = ask(client, reader).await? else { return Ok(None) };
         let transaction = client.transaction().await?;
-        let mut batch = Self { transaction, open: consumer.open(found), ahead: None };
-        Ok(batch.pass_empty(consumer).await?.then_some(batch))
+        let mut batch = Self { transaction, open: reader.open(found), ahead: None };
+        Ok(batch.pass_empty(reader).await?.then_some(batch))
     }
 
     /// Commits the finished batch and opens the next one; `false` where there is none.
     ///
     /// The transaction is ended and begun anew by hand: a `Transaction` can neither outlive its client's borrow nor give it back.
-    pub(crate) async fn advance(&mut self, consumer: &Consumer) -> Result<bool> {
-        Ok(self.finish_and_open(consumer).await? && self.pass_empty(consumer).await?)
+    pub(crate) async fn advance(&mut self, reader: &Reader) -> Result<bool> {
+        Ok(self.finish_and_open(reader).await? && self.pass_empty(reader).await?)
     }
 
-    async fn pass_empty(&mut self, consumer: &Consumer) -> Result<bool> {
+    async fn pass_empty(&mut self, reader: &Reader) -> Result<bool> {
         self.fill().await?;
         while self.open.is_empty() {
-            if !self.finish_and_open(consumer).await? {
+            if !self.finish_and_open(reader).await? {
                 return Ok(false);
             }
             self.fill().await?;
@@ -64,13 +64,13 @@ impl<'c> Batch<'c> {
         Ok(true)
     }
 
-    async fn finish_and_open(&mut self, consumer: &Consumer) -> Result<bool> {
+    async fn finish_and_open(&mut self, reader: &Reader) -> Result<bool> {
         self.complete().await?;
         self.transaction.batch_execute("COMMIT").await?;
-        let found = self.transaction.call(consumer.next_call()).await?;
+        let found = ask(&self.transaction, reader).await?;
         self.transaction.batch_execute("BEGIN").await?;
         let Some(found) = found else { return Ok(false) };
-        self.open = consumer.open(found);
+        self.open = reader.open(found);
         Ok(true)
     }
 
@@ -213,11 +213,25 @@ impl Ahead {
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
     if open.has_retries() {
-        let role = match open.retry_role() {
+        let means = match open.retry_means() {
             Some(ask) => transaction.call(ask).await?,
             None => None,
         };
-        transaction.call(open.retries(role)?).await.map_err(|error| open.explain(error))?;
+        transaction.call(open.retries(means)?).await.map_err(|error| open.explain(error))?;
     }
     open.finished(transaction.call(open.finish()).await?)
+}
+
+/// Asks for the next batch, in a transaction of its own.
+async fn ask(client: &impl GenericClient, reader: &Reader) -> Result<Option<NextBatch>> {
+    const TRIES: u32 = 5;
+
+    for _ in 1..TRIES {
+        match client.call(reader.next()).await {
+            // Two subconsumers registered themselves at the same moment, and one of them is through.
+            Err(Error::CreatedMeanwhile { .. }) => {}
+            found => return found,
+        }
+    }
+    client.call(reader.next()).await
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::Stream;
 use futures::{FutureExt, TryStreamExt};
+use pgq_core::batch::Reader;
 use pgq_core::{Error, Event, Result};
 use tokio_postgres::Client;
 
-use crate::{Batch, Consumer};
+use crate::Batch;
 
 /// Streams the events of one batch. Comes from [`Batch::events`].
 ///
@@ -59,13 +60,14 @@ async fn read_on<'b, 'c>(batch: &'b mut Batch<'c>) -> Result<Option<(Event, &'b 
     Ok(batch.next_ahead().await?.map(|event| (event, batch)))
 }
 
-/// Streams the events of all batches that are there. Comes from [`Consumer::next_events`].
+/// Streams the events of all batches that are there. Comes from
+/// [`Consumer::next_events`](crate::Consumer::next_events) and [`SubConsumer::next_events`](crate::SubConsumer::next_events).
 ///
 /// Finishes a batch when it moves past its last event. Dropping it early rolls back and leaves the batch open: it comes again,
 /// whole. Dropping a future of `next` or `try_next` loses nothing: the stream goes on where it was.
 #[must_use]
 pub struct NextEvents<'c> {
-    consumer: Consumer,
+    reader: Reader,
     state: State<'c>,
 }
 
@@ -80,14 +82,14 @@ enum State<'c> {
 type Next<'c> = Option<(Event, Box<Batch<'c>>)>;
 
 impl<'c> NextEvents<'c> {
-    pub(crate) fn new(consumer: Consumer, client: &'c mut Client) -> Self {
-        Self { consumer, state: State::Start(client) }
+    pub(crate) fn new(reader: Reader, client: &'c mut Client) -> Self {
+        Self { reader, state: State::Start(client) }
     }
 
     /// The next event; `None` where no new tick is there. What the stream does, without an import.
     ///
     /// # Errors
-    /// Those of [`Consumer::next_batch`], [`Batch::next_event`] and [`Batch::finish`].
+    /// Those of [`Consumer::next_batch`](crate::Consumer::next_batch), [`Batch::next_event`] and [`Batch::finish`].
     pub async fn next_event(&mut self) -> Result<Option<Event>> {
         self.try_next().await
     }
@@ -112,8 +114,8 @@ impl<'c> NextEvents<'c> {
 
     fn ask(&mut self) -> Option<BoxFuture<'c, Result<Next<'c>>>> {
         match mem::replace(&mut self.state, State::End) {
-            State::Start(client) => Some(begin(self.consumer.clone(), client).boxed()),
-            State::Open(batch) => Some(go_on(self.consumer.clone(), batch).boxed()),
+            State::Start(client) => Some(begin(self.reader.clone(), client).boxed()),
+            State::Open(batch) => Some(go_on(self.reader.clone(), batch).boxed()),
             State::Busy(next) => Some(next),
             State::End => None,
         }
@@ -140,19 +142,19 @@ impl Stream for NextEvents<'_> {
     }
 }
 
-async fn begin<'c>(consumer: Consumer, client: &'c mut Client) -> Result<Next<'c>> {
-    match Batch::next(client, &consumer).await? {
-        Some(batch) => go_on(consumer, Box::new(batch)).await,
+async fn begin<'c>(reader: Reader, client: &'c mut Client) -> Result<Next<'c>> {
+    match Batch::next(client, &reader).await? {
+        Some(batch) => go_on(reader, Box::new(batch)).await,
         None => Ok(None),
     }
 }
 
-async fn go_on<'c>(consumer: Consumer, mut batch: Box<Batch<'c>>) -> Result<Next<'c>> {
+async fn go_on<'c>(reader: Reader, mut batch: Box<Batch<'c>>) -> Result<Next<'c>> {
     loop {
         if let Some(event) = batch.next_ahead().await? {
             return Ok(Some((event, batch)));
         }
-        if !batch.advance(&consumer).await? {
+        if !batch.advance(&reader).await? {
             return Ok(None);
         }
     }

@@ -34,6 +34,12 @@ impl<'r> Columns<'r> {
         Self { row, function, next: 0 }
     }
 
+    /// Leaves out columns.
+    pub(crate) fn skip(mut self, columns: usize) -> Self {
+        self.next += columns;
+        self
+    }
+
     pub(crate) fn next<T: FromSql<'r>>(&mut self) -> Result<T> {
         self.read().map_err(|error| Error::UnexpectedAnswer {
             function: self.function,

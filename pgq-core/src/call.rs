@@ -4,6 +4,7 @@ use std::fmt;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::answer::Columns;
 use crate::subject::Subject;
 use crate::{DatabaseError, Error, Param, Result, Role};
 
@@ -144,6 +145,19 @@ impl<'a, T> Call<'a, T> {
     /// Turns a driver's error into the condition of PgQ that it stands for.
     pub fn error(&self, error: tokio_postgres::Error) -> Error {
         self.subject.error(self.function, self.role, DatabaseError::from(error))
+    }
+}
+
+impl Call<'static, Vec<Vec<Option<String>>>> {
+    /// A call for rows of texts, of any statement without parameters whose columns are all of type `text`. `function` names it in errors.
+    pub fn texts(function: &'static str, sql: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(function, Role::Public, sql, |answer| {
+            let decode = |row: &Row| {
+                let mut columns = Columns::of(row, answer.function);
+                (0..row.len()).map(|_| columns.next()).collect()
+            };
+            answer.rows.iter().map(decode).collect()
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - A [`Call`] is a request as a value: SQL, parameters, decoder. One function builds one for each SQL function of PgQ, and has
 //!   its name: `pgq.finish_batch` is [`batch::finish`]. They are grouped as PgQ's manual does it: [`queue`], [`event`],
-//!   [`consumer`], [`batch`], [`tick`], [`maintenance`], [`version`], [`grants`].
+//!   [`consumer`], [`batch`], [`tick`], [`maintenance`], [`version`], [`grants`]; [`coop`] and [`ext`] for the schemas beside `pgq`.
 //! - [`Event`] is what a consumer gets, [`NewEvent`] what a producer gives.
 //! - [`change`] decodes the events that PgQ's trigger functions write, [`Trigger`] sets such triggers up.
 //! - [`Error`] is the one error type of the workspace.
@@ -23,7 +23,9 @@ mod trigger;
 pub mod batch;
 pub mod change;
 pub mod consumer;
+pub mod coop;
 pub mod event;
+pub mod ext;
 pub mod grants;
 pub mod maintenance;
 pub mod queue;
@@ -38,7 +40,7 @@ pub use call::Call;
 pub use change::{Change, Op};
 pub use consumer::ConsumerInfo;
 pub use database_error::DatabaseError;
-pub use error::Error;
+pub use error::{Error, Installation};
 pub use event::{Event, NewEvent};
 pub use ids::{BatchId, EventId, SessionId, TickId, TxId};
 pub use param::Param;

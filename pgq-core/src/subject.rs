@@ -7,6 +7,8 @@ use crate::{BatchId, DatabaseError, Error, EventId, Role, TickId};
 pub(crate) struct Subject<'a> {
     pub(crate) queue: Option<&'a str>,
     pub(crate) consumer: Option<&'a str>,
+    /// Then `consumer` is the main one.
+    pub(crate) subconsumer: Option<&'a str>,
     pub(crate) parameter: Option<&'a str>,
     pub(crate) tick: Option<TickId>,
     pub(crate) batch: Option<BatchId>,
@@ -39,6 +41,10 @@ const CONDITIONS: &[(&str, &str, Condition)] = &[
     ("queue not found or ticker disabled: ", "", Condition::NotExternalTicker),
     ("Invalid PgQ state: ", "", Condition::ForeignTicks),
     ("cannot change parameter ", "", Condition::UnknownParameter),
+    ("could not serialize access: the event tables of queue ", "", Condition::RotatedMeanwhile),
+    ("main consumer has batch open?", "", Condition::MainConsumerBusy),
+    ("subconsumer has active batch", "", Condition::SubConsumerBusy),
+    ("consumer \"", "\"", Condition::NotInGroup),
 ];
 
 #[derive(Clone, Copy)]
@@ -58,6 +64,10 @@ enum Condition {
     NotExternalTicker,
     ForeignTicks,
     UnknownParameter,
+    RotatedMeanwhile,
+    MainConsumerBusy,
+    SubConsumerBusy,
+    NotInGroup,
 }
 
 impl<'a> Subject<'a> {
@@ -92,9 +102,23 @@ impl<'a> Subject<'a> {
             SqlState::UNIQUE_VIOLATION if self.is_creation_race(&source) => {
                 Error::CreatedMeanwhile { source }
             }
-            SqlState::RAISE_EXCEPTION | SqlState::INTERNAL_ERROR => self.condition(function, source),
+            SqlState::RAISE_EXCEPTION
+            | SqlState::INTERNAL_ERROR
+            | SqlState::T_R_SERIALIZATION_FAILURE
+            | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => self.condition(function, source),
             _ => Error::Database { function: Some(function), source },
         }
+    }
+
+    pub(crate) fn not_in_group(&self, source: Option<DatabaseError>) -> Error {
+        let (queue, main) =
+            (self.queue.unwrap_or_default().to_owned(), self.consumer.unwrap_or_default().to_owned());
+        Error::NotInGroup { queue, consumer: self.member(), main, source }
+    }
+
+    /// The name that PgQ knows the subconsumer by.
+    fn member(&self) -> String {
+        format!("{}.{}", self.consumer.unwrap_or_default(), self.subconsumer.unwrap_or_default())
     }
 
     fn is_creation_race(&self, source: &DatabaseError) -> bool {
@@ -137,6 +161,10 @@ impl<'a> Subject<'a> {
             Condition::UnknownParameter => {
                 Error::UnknownParameter { parameter: self.parameter.unwrap_or_default().to_owned(), source }
             }
+            Condition::RotatedMeanwhile => Error::RotatedMeanwhile { queue, source: Some(source) },
+            Condition::MainConsumerBusy => Error::MainConsumerBusy { queue, consumer, source },
+            Condition::SubConsumerBusy => Error::SubConsumerBusy { queue, consumer: self.member(), source },
+            Condition::NotInGroup => self.not_in_group(Some(source)),
         }
     }
 }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use pgq_core::batch::OpenBatch;
+use pgq_core::batch::{OpenBatch, Reader};
 use pgq_core::{Error, Event, NextBatch, Result};
-use postgres::{Client, Transaction};
+use postgres::{Client, GenericClient, Transaction};
 
-use crate::{ClientExt, Consumer, Events, LoadedBatch};
+use crate::{ClientExt, Events, LoadedBatch};
 
 /// An open batch and the transaction that it is worked on in.
 ///
@@ -31,23 +31,23 @@ pub struct Batch<'c> {
 }
 
 impl<'c> Batch<'c> {
-    pub(crate) fn next(client: &'c mut Client, consumer: &Consumer) -> Result<Option<Self>> {
-        let Some(found) = client.call(consumer.next_call())? else { return Ok(None) };
-        let mut batch = Self { transaction: client.transaction()?, open: consumer.open(found) };
-        Ok(batch.pass_empty(consumer)?.then_some(batch))
+    pub(crate) fn next(client: &'c mut Client, reader: &Reader) -> Result<Option<Self>> {
+        let Some(found) = ask(client, reader)? else { return Ok(None) };
+        let mut batch = Self { transaction: client.transaction()?, open: reader.open(found) };
+        Ok(batch.pass_empty(reader)?.then_some(batch))
     }
 
     /// Commits the finished batch and opens the next one; `false` where there is none.
     ///
     /// The transaction is ended and begun anew by hand: a `Transaction` can neither outlive its client's borrow nor give it back.
-    pub(crate) fn advance(&mut self, consumer: &Consumer) -> Result<bool> {
-        Ok(self.finish_and_open(consumer)? && self.pass_empty(consumer)?)
+    pub(crate) fn advance(&mut self, reader: &Reader) -> Result<bool> {
+        Ok(self.finish_and_open(reader)? && self.pass_empty(reader)?)
     }
 
-    fn pass_empty(&mut self, consumer: &Consumer) -> Result<bool> {
+    fn pass_empty(&mut self, reader: &Reader) -> Result<bool> {
         self.fill()?;
         while self.open.is_empty() {
-            if !self.finish_and_open(consumer)? {
+            if !self.finish_and_open(reader)? {
                 return Ok(false);
             }
             self.fill()?;
@@ -55,13 +55,13 @@ impl<'c> Batch<'c> {
         Ok(true)
     }
 
-    fn finish_and_open(&mut self, consumer: &Consumer) -> Result<bool> {
+    fn finish_and_open(&mut self, reader: &Reader) -> Result<bool> {
         self.complete()?;
         self.transaction.batch_execute("COMMIT")?;
-        let found = self.transaction.call(consumer.next_call())?;
+        let found = ask(&mut self.transaction, reader)?;
         self.transaction.batch_execute("BEGIN")?;
         let Some(found) = found else { return Ok(false) };
-        self.open = consumer.open(found);
+        self.open = reader.open(found);
         Ok(true)
     }
 
@@ -158,11 +158,25 @@ impl<'c> Batch<'c> {
 /// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
     if open.has_retries() {
-        let role = match open.retry_role() {
+        let means = match open.retry_means() {
             Some(ask) => transaction.call(ask)?,
             None => None,
         };
-        transaction.call(open.retries(role)?).map_err(|error| open.explain(error))?;
+        transaction.call(open.retries(means)?).map_err(|error| open.explain(error))?;
     }
     open.finished(transaction.call(open.finish())?)
+}
+
+/// Asks for the next batch, in a transaction of its own.
+fn ask(client: &mut impl GenericClient, reader: &Reader) -> Result<Option<NextBatch>> {
+    const TRIES: u32 = 5;
+
+    for _ in 1..TRIES {
+        match client.call(reader.next()) {
+            // Two subconsumers registered themselves at the same moment, and one of them is through.
+            Err(Error::CreatedMeanwhile { .. }) => {}
+            found => return found,
+        }
+    }
+    client.call(reader.next())
 }

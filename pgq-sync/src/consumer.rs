@@ -1,10 +1,11 @@
 use std::borrow::BorrowMut;
 
-use pgq_core::batch::{ChunkSize, OpenBatch, Reading};
-use pgq_core::{Call, ConsumerInfo, Created, Filter, NextBatch, Pace, Result, TickId, batch, consumer};
+use pgq_core::batch::{ChunkSize, Reader};
+use pgq_core::consumer::{self, IfClaimed};
+use pgq_core::{ConsumerInfo, Created, Filter, Pace, Result, TickId};
 use postgres::{Client, GenericClient};
 
-use crate::{Attached, Batch, ClientExt, LoadedBatch, NextEvents};
+use crate::{Attached, Batch, ClientExt, LoadedBatch, NextEvents, claim};
 
 /// A consumer of a queue, by their names, and how it wants its batches.
 ///
@@ -12,67 +13,82 @@ use crate::{Attached, Batch, ClientExt, LoadedBatch, NextEvents};
 /// [`Error::BatchLost`](pgq_core::Error::BatchLost).
 #[derive(Clone, Debug)]
 pub struct Consumer {
-    queue: String,
-    name: String,
-    reading: Reading,
+    reader: Reader,
 }
 
 impl Consumer {
     /// Names a consumer; does not look whether it is registered.
     pub fn new(queue: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { queue: queue.into(), name: name.into(), reading: Reading::default() }
+        Self { reader: Reader::consumer(queue, name) }
     }
 
     /// Sets how large and how old a batch should be before it is opened. As soon as there is one, unless set.
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
-        self.reading.pace = pace;
+        self.reader.reading.pace = pace;
         self
     }
 
     /// Sets which events are handed over. The others are skipped on the server and count as done.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
-        self.reading.filter = filter;
+        self.reader.reading.filter = filter;
         self
     }
 
     /// Sets how much of a batch is fetched at once. 1,000 events or 8 MiB, unless set.
     #[must_use]
     pub fn chunk(mut self, chunk: ChunkSize) -> Self {
-        self.reading.chunk = chunk;
+        self.reader.reading.chunk = chunk;
         self
     }
 
     /// The name of the queue.
     pub fn queue(&self) -> &str {
-        &self.queue
+        self.reader.queue()
     }
 
     /// The name of the consumer.
     pub fn name(&self) -> &str {
-        &self.name
+        self.reader.name()
     }
 
     /// Registers the consumer at the newest tick, if it is not registered: it also gets what was inserted since that. One round
     /// trip; see [`consumer::register`].
     pub fn register(&self, client: &mut impl GenericClient) -> Result<Created> {
-        client.call(consumer::register(&self.queue, &self.name))
+        client.call(consumer::register(self.queue(), self.name()))
     }
 
     /// Registers the consumer at a tick, or moves it there. One round trip; see [`consumer::register_at`].
     pub fn register_at(&self, client: &mut impl GenericClient, tick: TickId) -> Result<Created> {
-        client.call(consumer::register_at(&self.queue, &self.name, tick))
+        client.call(consumer::register_at(self.queue(), self.name(), tick))
     }
 
     /// Unregisters the consumer; 0 where it was not registered. One round trip; see [`consumer::unregister`].
     pub fn unregister(&self, client: &mut impl GenericClient) -> Result<u32> {
-        client.call(consumer::unregister(&self.queue, &self.name))
+        client.call(consumer::unregister(self.queue(), self.name()))
     }
 
     /// Looks at the consumer; `None` where it is not registered. One round trip; see [`consumer::info`].
     pub fn info(&self, client: &mut impl GenericClient) -> Result<Option<ConsumerInfo>> {
-        client.call(consumer::info(&self.queue, &self.name))
+        client.call(consumer::info(self.queue(), self.name()))
+    }
+
+    /// Claims the consumer for this session, so that of several processes that do this one works and the others stand by. Off unless
+    /// called: without it, two that use one name do the same work, and the second to finish loses it. Ends with the session, or by
+    /// [`release`](Self::release). One round trip for each try; see [`consumer::claim`].
+    ///
+    /// Keeps out only those that claim too. Useless on a connection that a pooler hands on.
+    ///
+    /// # Errors
+    /// [`Error::ConsumerClaimed`](pgq_core::Error::ConsumerClaimed) with [`IfClaimed::Fail`].
+    pub fn claim(&self, client: &mut impl GenericClient, if_claimed: IfClaimed) -> Result<()> {
+        claim::claim(client, &self.reader, if_claimed)
+    }
+
+    /// Gives up what [`claim`](Self::claim) got, once for each time; `false` where there was nothing. One round trip.
+    pub fn release(&self, client: &mut impl GenericClient) -> Result<bool> {
+        client.call(self.reader.release())
     }
 
     /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently.
@@ -81,9 +97,9 @@ impl Consumer {
     /// fetched: three round trips.
     ///
     /// # Errors
-    /// Those of [`batch::next_custom`] and [`batch::cursor`].
+    /// Those of [`next_custom`](pgq_core::batch::next_custom) and [`cursor`](pgq_core::batch::cursor).
     pub fn next_batch<'c>(&self, client: &'c mut Client) -> Result<Option<Batch<'c>>> {
-        Batch::next(client, self)
+        Batch::next(client, &self.reader)
     }
 
     /// Opens the next batch, loads its events and ends the transaction: [`next_batch`](Self::next_batch) and [`Batch::load`] in one.
@@ -124,19 +140,11 @@ impl Consumer {
     /// # }
     /// ```
     pub fn next_events<'c>(&self, client: &'c mut Client) -> NextEvents<'c> {
-        NextEvents::new(self.clone(), client)
+        NextEvents::new(self.reader.clone(), client)
     }
 
     /// Ties the consumer to a connection, by value or `&mut`, so that its methods need no argument.
     pub fn attach<C: BorrowMut<Client>>(self, client: C) -> Attached<C> {
         Attached::new(self, client)
-    }
-
-    pub(crate) fn next_call(&self) -> Call<'_, Option<NextBatch>> {
-        batch::next_custom(&self.queue, &self.name, self.reading.pace)
-    }
-
-    pub(crate) fn open(&self, batch: NextBatch) -> OpenBatch {
-        OpenBatch::new(&self.queue, &self.name, batch, self.reading.clone())
     }
 }

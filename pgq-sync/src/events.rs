@@ -1,10 +1,11 @@
 use std::mem;
 use std::time::Duration;
 
+use pgq_core::batch::Reader;
 use pgq_core::{Error, Event, Result};
 use postgres::Client;
 
-use crate::{Batch, Consumer};
+use crate::Batch;
 
 /// Iterates over the events of one batch. Comes from [`Batch::events`].
 ///
@@ -34,13 +35,14 @@ impl Iterator for Events<'_, '_> {
     }
 }
 
-/// Iterates over the events of all batches that are there. Comes from [`Consumer::next_events`].
+/// Iterates over the events of all batches that are there. Comes from
+/// [`Consumer::next_events`](crate::Consumer::next_events) and [`SubConsumer::next_events`](crate::SubConsumer::next_events).
 ///
 /// Finishes a batch when it moves past its last event. Dropping it early rolls back and leaves the batch open: it comes again,
 /// whole.
 #[must_use]
 pub struct NextEvents<'c> {
-    consumer: Consumer,
+    reader: Reader,
     state: State<'c>,
 }
 
@@ -51,17 +53,17 @@ enum State<'c> {
 }
 
 impl<'c> NextEvents<'c> {
-    pub(crate) fn new(consumer: Consumer, client: &'c mut Client) -> Self {
-        Self { consumer, state: State::Start(client) }
+    pub(crate) fn new(reader: Reader, client: &'c mut Client) -> Self {
+        Self { reader, state: State::Start(client) }
     }
 
     /// The next event; `None` where no new tick is there. What the iterator does, for a loop that calls [`retry`](Self::retry).
     ///
     /// # Errors
-    /// Those of [`Consumer::next_batch`], [`Batch::next_event`] and [`Batch::finish`].
+    /// Those of [`Consumer::next_batch`](crate::Consumer::next_batch), [`Batch::next_event`] and [`Batch::finish`].
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut batch = match mem::replace(&mut self.state, State::End) {
-            State::Start(client) => Batch::next(client, &self.consumer)?.map(Box::new),
+            State::Start(client) => Batch::next(client, &self.reader)?.map(Box::new),
             State::Open(batch) => Some(batch),
             State::End => None,
         };
@@ -70,7 +72,7 @@ impl<'c> NextEvents<'c> {
                 self.state = State::Open(open);
                 return Ok(Some(event));
             }
-            batch = open.advance(&self.consumer)?.then_some(open);
+            batch = open.advance(&self.reader)?.then_some(open);
         }
         Ok(None)
     }

@@ -1,6 +1,8 @@
 //! PgQ for programs on the blocking driver [`postgres`].
 //!
 //! - [`Queue`] produces and administers, [`Consumer`] consumes, [`Batch`] is what it consumes.
+//! - [`SubConsumer`] shares a consumer's batches with others, [`ExactlyOnce`] applies batches to another database.
+//! - [`Installer`] installs, upgrades and checks PgQ's schemas.
 //! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
 //!
 //! Whatever produces or administers takes `&mut impl GenericClient`: a client, a transaction, or a pooled client by `&mut *pooled`.
@@ -50,11 +52,16 @@
 
 mod attached;
 mod batch;
+mod claim;
 mod client_ext;
 mod consumer;
 mod events;
+mod exactly_once;
+mod heartbeat;
+mod installer;
 mod loaded_batch;
 mod queue;
+mod subconsumer;
 mod trigger;
 
 pub use attached::Attached;
@@ -62,9 +69,14 @@ pub use batch::Batch;
 pub use client_ext::ClientExt;
 pub use consumer::Consumer;
 pub use events::{Events, NextEvents};
+pub use exactly_once::ExactlyOnce;
+pub use heartbeat::Heartbeat;
+pub use installer::Installer;
 pub use loaded_batch::LoadedBatch;
 pub use queue::Queue;
+pub use subconsumer::SubConsumer;
 pub use trigger::TriggerExt;
 
 pub use pgq_core;
+pub use pgq_schema;
 pub use postgres;

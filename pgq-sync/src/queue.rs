@@ -71,7 +71,8 @@ impl Queue {
     }
 
     /// Inserts many events, with the rights of a plain `pgq_writer`, and tells how many. A statement and a round trip for each
-    /// 1,000 events or 1 MiB; no more than that is in memory. All of them in one transaction (a savepoint inside one of yours):
+    /// 1,000 events or 1 MiB; no more than that is in memory. One more before the second asks whether the engine has
+    /// [`event::insert_all`], which is used then. All of them in one transaction (a savepoint inside one of yours):
     /// either all are inserted or none.
     ///
     /// # Errors
@@ -81,10 +82,18 @@ impl Queue {
         client: &mut impl GenericClient,
         events: impl IntoIterator<Item = NewEvent<'a>>,
     ) -> Result<u64> {
-        let mut inserted = 0;
+        let (mut inserted, mut all_at_once) = (0, false);
         let mut transaction = client.transaction()?;
-        for chunk in event::chunks(events) {
-            inserted += transaction.call(event::insert_many(&self.name, &chunk))?.len() as u64;
+        for (number, chunk) in event::chunks(events).enumerate() {
+            // One chunk is not worth the question.
+            if number == 1 {
+                all_at_once = transaction.call(event::can_insert_all())?;
+            }
+            let insert = match all_at_once {
+                true => event::insert_all(&self.name, &chunk),
+                false => event::insert_many(&self.name, &chunk),
+            };
+            inserted += transaction.call(insert)?.len() as u64;
         }
         transaction.commit()?;
         Ok(inserted)

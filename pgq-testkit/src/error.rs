@@ -11,8 +11,7 @@ pub enum Error {
     /// No folder with both `initdb` and `postgres` was found.
     #[error(
         "no PostgreSQL server binaries found in {}; install them \
-         (Debian, Ubuntu: apt-get install postgresql-15 postgresql-15-pgq3, other versions are in the PGDG repository; \
-         macOS: brew install postgresql@15, and pgq from its sources), \
+         (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql), \
          or set PGQ_TEST_PG_BIN to the folder of initdb and postgres, \
          or set PGQ_TEST_DATABASE to use a running server",
         list(.looked_in)
@@ -69,7 +68,7 @@ pub enum Error {
     /// The server has no files of the `pgq` extension.
     #[error(
         "the PostgreSQL {version} server has no pgq extension; install postgresql-{version}-pgq3 \
-         (Debian, Ubuntu, PGDG), elsewhere pgq from its sources, or take an empty_database()"
+         (Debian, Ubuntu, PGDG), elsewhere pgq from its sources, or take the portable engine"
     )]
     #[non_exhaustive]
     NoExtension {
@@ -77,6 +76,14 @@ pub enum Error {
         version: u32,
         /// What the server said.
         source: postgres::Error,
+    },
+
+    /// `PGQ_TEST_ENGINE` is not an engine.
+    #[error("PGQ_TEST_ENGINE is {value:?}; set it to portable or extension, or unset it")]
+    #[non_exhaustive]
+    WrongEngine {
+        /// What it is set to.
+        value: String,
     },
 
     /// The server was not started here, so it cannot be stopped, killed or started here.

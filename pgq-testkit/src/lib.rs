@@ -1,7 +1,7 @@
 //! Throw-away PostgreSQL servers and databases with PgQ, for tests.
 //!
 //! [`Server::shared`] is one server for all tests of a process, and [`Server::database`] a fresh database
-//! with the pgq extension for each of them, in some 20 ms. Nothing needs to be set up but the packages:
+//! with PgQ for each of them, in some 20 ms. Nothing needs to be set up but a PostgreSQL package:
 //! the server is started from the installed programs, on a unix socket in a temporary directory, and is gone
 //! when the tests are, however they end.
 //!
@@ -53,6 +53,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `PGQ_TEST_DATABASE` | [`Server::shared`] uses this running server, a libpq key=value string or URL |
+//! | `PGQ_TEST_ENGINE` | the engine of the databases, `portable` or `extension`; portable where it is not set |
 //! | `PGQ_TEST_PG_BIN` | the folder of the `initdb` and `postgres` to start servers with |
 //! | `PGQ_TEST_DIR` | the folder where servers keep their files; a memory file system such as `/dev/shm` is the fastest |
 //! | `TMPDIR` | the same, where `PGQ_TEST_DIR` is not set |
@@ -68,6 +69,8 @@ mod client;
 mod cluster;
 mod conninfo;
 mod database;
+mod database_builder;
+mod engine;
 mod error;
 mod existing;
 mod postmaster;
@@ -77,7 +80,10 @@ mod sql;
 mod watchdog;
 
 pub use database::Database;
+pub use database_builder::DatabaseBuilder;
+pub use engine::engine;
 pub use error::Error;
+pub use pgq_schema::Engine;
 pub use postgres;
 pub use server::{Server, Shutdown};
 pub use server_builder::ServerBuilder;

@@ -5,13 +5,15 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use pgq_schema::Engine;
 use postgres::Config;
-use postgres::error::SqlState;
 
 use crate::client;
 use crate::cluster::Cluster;
 use crate::conninfo;
 use crate::database::Database;
+use crate::database_builder::DatabaseBuilder;
+use crate::engine;
 use crate::error::Error;
 use crate::existing;
 use crate::server_builder::ServerBuilder;
@@ -30,7 +32,7 @@ pub struct Server {
     version: u32,
     prefix: String,
     databases: AtomicU64,
-    template: Mutex<Option<String>>,
+    templates: Mutex<Vec<(Engine, String)>>,
 }
 
 /// Without the connection string, which may have a password.
@@ -142,17 +144,18 @@ impl Server {
             version: version.unsigned_abs(),
             prefix,
             databases: AtomicU64::new(0),
-            template: Mutex::new(None),
+            templates: Mutex::default(),
         })
     }
 
-    /// Makes a database with the pgq extension in it, for one test.
+    /// Makes a database with PgQ in it, for one test: the schemas `pgq`, `pgq_coop` and `pgq_ext`.
     ///
-    /// It is a copy of a template that the first call makes: about 20 ms and 8 MB each where files are made
-    /// quickly; `PGQ_TEST_DIR=/dev/shm` sees to that.
+    /// The engine is the one that `PGQ_TEST_ENGINE` names, else the portable one, which needs nothing but PostgreSQL. The database is a
+    /// copy of a template that the first call makes: about 20 ms and 8 MB each where files are made quickly;
+    /// `PGQ_TEST_DIR=/dev/shm` sees to that.
     ///
     /// # Errors
-    /// [`Error::NoExtension`] and [`Error::Database`].
+    /// Those of [`DatabaseBuilder::create`].
     ///
     /// # Example
     /// ```no_run
@@ -167,38 +170,31 @@ impl Server {
     /// # }
     /// ```
     pub fn database(&self) -> Result<Database, Error> {
-        let template = self.template()?;
-        self.create(self.next_name(), &format!("TEMPLATE {}", sql::identifier(&template)))
+        self.new_database().create()
     }
 
-    /// Makes a database without pgq, for the tests of what happens then.
+    /// Makes a database without PgQ, for the tests of what happens then.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn empty_database(&self) -> Result<Database, Error> {
-        self.create(self.next_name(), "TEMPLATE template0")
+        self.new_database().empty().create()
     }
 
-    /// Like [`Server::database`], in another encoding, such as `LATIN1` or `SQL_ASCII`, and the `C` locale.
-    ///
-    /// There is no template for it, so the extension is created each time: about 50 ms.
-    ///
-    /// # Errors
-    /// Like [`Server::database`]; [`Error::Database`] also where the server does not know the encoding.
-    pub fn database_with_encoding(&self, encoding: &str) -> Result<Database, Error> {
-        let database = self.empty_database_with_encoding(encoding)?;
-        self.create_extension(&database)?;
-        Ok(database)
+    /// Prepares a database with another engine or encoding than the usual one.
+    pub fn new_database(&self) -> DatabaseBuilder<'_> {
+        DatabaseBuilder::new(self)
     }
 
-    /// Like [`Server::empty_database`], in another encoding and the `C` locale.
+    /// Whether the server has the files of the pgq extension. One query.
     ///
     /// # Errors
-    /// [`Error::Database`], also where the server does not know the encoding.
-    pub fn empty_database_with_encoding(&self, encoding: &str) -> Result<Database, Error> {
-        let encoding = sql::literal(encoding);
-        let options = format!("TEMPLATE template0 ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'");
-        self.create(self.next_name(), &options)
+    /// [`Error::Database`].
+    pub fn has_extension(&self) -> Result<bool, Error> {
+        client::with(&self.config, "ask the server for its extensions", |client| {
+            let found = client.query("SELECT FROM pg_available_extensions WHERE name = 'pgq'", &[])?;
+            Ok(!found.is_empty())
+        })
     }
 
     /// Kills every process of the server with SIGKILL, as the out-of-memory killer or a power cut would.
@@ -280,18 +276,34 @@ impl Server {
         self.cluster.as_ref().map(lock).ok_or(Error::NotOwned)
     }
 
-    fn template(&self) -> Result<String, Error> {
-        let mut template = lock(&self.template);
-        if let Some(name) = &*template {
-            return Ok(name.clone());
-        }
-        let database =
-            self.create(format!("{}_template", self.prefix), "TEMPLATE template0 ENCODING 'UTF8'")?;
-        self.create_extension(&database)?;
-        Ok(template.insert(database.keep()).clone())
+    pub(crate) fn copy_template(&self, engine: Engine) -> Result<Database, Error> {
+        let template = self.template(engine)?;
+        self.create(&format!("TEMPLATE {}", sql::identifier(&template)))
     }
 
-    fn create(&self, name: String, options: &str) -> Result<Database, Error> {
+    pub(crate) fn create_with_encoding(&self, encoding: &str) -> Result<Database, Error> {
+        let encoding = sql::literal(encoding);
+        self.create(&format!("TEMPLATE template0 ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'"))
+    }
+
+    pub(crate) fn create(&self, options: &str) -> Result<Database, Error> {
+        self.create_named(self.next_name(), options)
+    }
+
+    fn template(&self, engine: Engine) -> Result<String, Error> {
+        let mut templates = lock(&self.templates);
+        if let Some((_, name)) = templates.iter().find(|(of, _)| *of == engine) {
+            return Ok(name.clone());
+        }
+        let name = format!("{}_template_{}", self.prefix, templates.len());
+        let database = self.create_named(name, "TEMPLATE template0 ENCODING 'UTF8'")?;
+        engine::install(engine, &database, self.version)?;
+        let name = database.keep();
+        templates.push((engine, name.clone()));
+        Ok(name)
+    }
+
+    fn create_named(&self, name: String, options: &str) -> Result<Database, Error> {
         // Copying files, the only way before 15, takes two checkpoints; writing through the log takes none.
         let strategy = if self.version >= 15 { "STRATEGY WAL_LOG" } else { "" };
         let statement = format!("CREATE DATABASE {} {options} {strategy}", sql::identifier(&name));
@@ -301,25 +313,9 @@ impl Server {
         Ok(Database::new(name, &self.config))
     }
 
-    fn create_extension(&self, database: &Database) -> Result<(), Error> {
-        let doing = format!("create the pgq extension in {}", database.name());
-        let created =
-            client::with(database.config(), &doing, |client| client.batch_execute("CREATE EXTENSION pgq"));
-        match created {
-            Err(Error::Database { source, .. }) if lacks_files(&source) => {
-                Err(Error::NoExtension { version: self.version, source })
-            }
-            other => other,
-        }
-    }
-
     fn next_name(&self) -> String {
         format!("{}_{}", self.prefix, self.databases.fetch_add(1, Ordering::Relaxed))
     }
-}
-
-fn lacks_files(error: &postgres::Error) -> bool {
-    matches!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED | &SqlState::UNDEFINED_FILE))
 }
 
 fn prefix() -> String {

@@ -2,19 +2,24 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use pgq_core::{Error, EventId, TickId, tick};
-use pgq_testkit::{Database, Server};
+use pgq_testkit::Database;
 
-use crate::driver::{Batch, Client, Consumer, Driver, Session};
+use crate::driver::{Batch, Client, Consumer, Driver, Session, SubConsumer};
+use crate::engine;
 
-/// Makes two tests of each case: `sync_driver::case` and `async_driver::case`.
+/// Makes four tests of each case: two drivers on two engines.
 macro_rules! cases {
     ($($case:ident),* $(,)?) => {
-        mod sync_driver {
-            $(#[test] fn $case() -> crate::Result { super::$case::<crate::driver::Sync>() })*
-        }
-
-        mod async_driver {
-            $(#[test] fn $case() -> crate::Result { super::$case::<crate::driver::Async>() })*
+        cases!(sync_portable, Sync, Portable: $($case)*);
+        cases!(sync_extension, Sync, Extension: $($case)*);
+        cases!(async_portable, Async, Portable: $($case)*);
+        cases!(async_extension, Async, Extension: $($case)*);
+    };
+    ($pair:ident, $driver:ident, $engine:ident: $($case:ident)*) => {
+        mod $pair {
+            $(#[test] fn $case() -> crate::Result {
+                crate::engine::on(pgq_testkit::Engine::$engine, super::$case::<crate::driver::$driver>)
+            })*
         }
     };
 }
@@ -28,6 +33,38 @@ macro_rules! assert_error {
     };
 }
 
+/// Who takes over a batch: pgq_coop of this project gives it a new id, PgQ's own keeps the id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Coop {
+    NewId,
+    SameId,
+}
+
+impl Coop {
+    pub(crate) const BOTH: [Self; 2] = [Self::NewId, Self::SameId];
+}
+
+/// Loads pgq_coop or pgq_ext where it is not there.
+pub(crate) fn load<D: Driver>(db: &mut D::Client, schema: &str) -> crate::Result {
+    if db.value(&format!("SELECT to_regnamespace('{schema}') IS NOT NULL")) {
+        return Ok(());
+    }
+    let files: &[&str] = match schema {
+        "pgq_coop" => &["schema", "version", "subconsumer", "batch", "privileges", "grants"],
+        _ => &["schema", "tables", "version", "tick", "batch", "event", "privileges", "grants"],
+    };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pgq-schema/sql").join(schema);
+    for file in files {
+        db.batch_execute(&std::fs::read_to_string(folder.join(file).with_extension("sql"))?)?;
+    }
+    Ok(())
+}
+
+/// Whether the engine is one with `pgq.insert_events` and `pgq.events_retry`.
+pub(crate) fn has_additions<D: Driver>(db: &mut D::Client) -> bool {
+    db.value("SELECT count(*) = 2 FROM pg_proc WHERE pronamespace = 'pgq'::regnamespace AND proname IN ('insert_events', 'events_retry')")
+}
+
 /// A database with queue `q` and its consumer `c`, and a connection to it.
 pub(crate) struct Bed<D: Driver> {
     pub(crate) db: D::Client,
@@ -36,7 +73,7 @@ pub(crate) struct Bed<D: Driver> {
 
 impl<D: Driver> Bed<D> {
     pub(crate) fn new() -> crate::Result<Self> {
-        Self::on(Server::shared()?.database()?)
+        Self::on(engine::database()?)
     }
 
     pub(crate) fn on(database: Database) -> crate::Result<Self> {
@@ -44,6 +81,27 @@ impl<D: Driver> Bed<D> {
         db.create("q")?;
         D::Consumer::new("q", "c").register(&mut db)?;
         Ok(Self { db, database })
+    }
+
+    /// With cooperative consumers, and a table `sink (id, worker)`.
+    pub(crate) fn cooperative(coop: Coop) -> crate::Result<Self> {
+        let mut bed = Self::new()?;
+        match coop {
+            Coop::NewId => load::<D>(&mut bed.db, "pgq_coop")?,
+            Coop::SameId => {
+                bed.db.batch_execute("DROP SCHEMA IF EXISTS pgq_coop CASCADE")?;
+                bed.db.batch_execute(include_str!("sql/coop_keeping_ids.sql"))?;
+            }
+        }
+        bed.db.batch_execute("CREATE TABLE sink (id bigint, worker text)")?;
+        Ok(bed)
+    }
+
+    /// A member of the group of consumer `m`, registered.
+    pub(crate) fn member(&mut self, name: &str) -> D::SubConsumer {
+        let member = D::SubConsumer::new("q", "m", name);
+        member.register(&mut self.db).unwrap();
+        member
     }
 
     pub(crate) fn connect(&self) -> D::Client {

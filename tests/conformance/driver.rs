@@ -6,9 +6,11 @@ use std::time::Duration;
 use pgq_async::futures::StreamExt;
 use pgq_async::tokio_postgres;
 use pgq_core::batch::ChunkSize;
+use pgq_core::consumer::IfClaimed;
+use pgq_core::coop::IfBusy;
 use pgq_core::{
-    Call, ConsumerInfo, Created, Error, Event, EventId, Filter, NewEvent, NextBatch, Pace, QueueConfig,
-    QueueInfo, Result, TickId, Trigger,
+    BatchId, Call, ConsumerInfo, Created, Error, Event, EventId, Filter, NewEvent, NextBatch, Pace,
+    QueueConfig, QueueInfo, Result, TickId, Trigger,
 };
 use pgq_sync::postgres;
 use tokio::runtime::Runtime;
@@ -16,7 +18,7 @@ use tokio_postgres::Row;
 
 /// One of the two crates. The items have the names that they have there.
 pub(crate) trait Driver: Sized + 'static {
-    /// The module of its tests.
+    /// How the modules of its tests begin.
     const NAME: &str;
 
     type Client: Client<Self> + Session<Self>;
@@ -27,6 +29,9 @@ pub(crate) trait Driver: Sized + 'static {
     type NextEvents<'c>: NextEvents;
     type Attached: Attached<Self>;
     type AttachedMut<'c>: Attached<Self>;
+    type SubConsumer: SubConsumer<Self>;
+    type Heartbeat: Heartbeat;
+    type ExactlyOnce: ExactlyOnce<Self>;
 }
 
 pub(crate) trait Client<D: Driver>: Sized {
@@ -80,12 +85,85 @@ pub(crate) trait Consumer<D: Driver>: Sized + Clone {
     fn register(&self, db: &mut D::Client) -> Result<Created>;
     fn register_at(&self, db: &mut D::Client, tick: TickId) -> Result<Created>;
     fn unregister(&self, db: &mut D::Client) -> Result<u32>;
+    fn claim(&self, db: &mut D::Client, if_claimed: IfClaimed) -> Result<()>;
+    fn release(&self, db: &mut D::Client) -> Result<bool>;
     fn info(&self, db: &mut D::Client) -> Result<Option<ConsumerInfo>>;
     fn next_batch<'c>(&self, db: &'c mut D::Client) -> Result<Option<D::Batch<'c>>>;
     fn next_loaded(&self, db: &mut D::Client) -> Result<Option<D::LoadedBatch>>;
     fn next_events<'c>(&self, db: &'c mut D::Client) -> D::NextEvents<'c>;
     fn attach(self, db: D::Client) -> D::Attached;
     fn attach_mut(self, db: &mut D::Client) -> D::AttachedMut<'_>;
+}
+
+pub(crate) trait SubConsumer<D: Driver>: Sized + Clone + Send + std::marker::Sync {
+    fn new(queue: &str, main: &str, name: &str) -> Self;
+    fn dead_interval(self, interval: Duration) -> Self;
+    fn pace(self, pace: Pace) -> Self;
+    fn filter(self, filter: Filter) -> Self;
+    fn chunk(self, chunk: ChunkSize) -> Self;
+    fn register(&self, db: &mut D::Client) -> Result<Created>;
+    fn unregister(&self, db: &mut D::Client, if_busy: IfBusy) -> Result<u32>;
+    fn claim(&self, db: &mut D::Client, if_claimed: IfClaimed) -> Result<()>;
+    fn info(&self, db: &mut D::Client) -> Result<Option<ConsumerInfo>>;
+    fn next_batch<'c>(&self, db: &'c mut D::Client) -> Result<Option<D::Batch<'c>>>;
+    fn next_loaded(&self, db: &mut D::Client) -> Result<Option<D::LoadedBatch>>;
+    fn next_events<'c>(&self, db: &'c mut D::Client) -> D::NextEvents<'c>;
+    fn heartbeat(&self, batch: BatchId, conninfo: &str, every: Duration) -> D::Heartbeat;
+}
+
+pub(crate) trait Heartbeat {
+    fn is_lost(&self) -> bool;
+    fn stop(self) -> Result<()>;
+}
+
+/// The heartbeat of `pgq-async`, polled by a task.
+pub(crate) struct Beating(tokio::task::JoinHandle<Error>);
+
+impl Heartbeat for Beating {
+    fn is_lost(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    fn stop(self) -> Result<()> {
+        self.0.abort();
+        block_on(self.0).map_or(Ok(()), Err)
+    }
+}
+
+impl Heartbeat for pgq_sync::Heartbeat {
+    fn is_lost(&self) -> bool {
+        self.is_lost()
+    }
+
+    fn stop(self) -> Result<()> {
+        self.stop()
+    }
+}
+
+fn beating_sync(heartbeat: std::io::Result<pgq_sync::Heartbeat>) -> pgq_sync::Heartbeat {
+    heartbeat.unwrap()
+}
+
+fn beating_async(heartbeat: pgq_async::Heartbeat) -> Beating {
+    Beating(RUNTIME.spawn(heartbeat))
+}
+
+pub(crate) trait ExactlyOnce<D: Driver> {
+    fn new(consumer: &str) -> Self;
+    fn subconsumer(self, subconsumer: &str) -> Self;
+    fn by_tick<'t>(&self, target: &'t mut D::Client, batch: &NextBatch)
+    -> Result<Option<D::Transaction<'t>>>;
+    fn by_batch<'t>(
+        &self,
+        target: &'t mut D::Client,
+        batch: &NextBatch,
+    ) -> Result<Option<D::Transaction<'t>>>;
+    fn by_event<'t>(
+        &self,
+        target: &'t mut D::Client,
+        batch: &NextBatch,
+        event: &Event,
+    ) -> Result<Option<D::Transaction<'t>>>;
 }
 
 pub(crate) trait Batch<'c, D: Driver>: Sized {
@@ -150,7 +228,7 @@ async fn connect_async(conninfo: &str) -> Result<tokio_postgres::Client, tokio_p
 }
 
 macro_rules! driver {
-    ($driver:ident, $name:literal, $pgq:ident, $postgres:ident, $run:ident, $connect:ident, $next:path) => {
+    ($driver:ident, $name:literal, $pgq:ident, $postgres:ident, $run:ident, $connect:ident, $next:path, $beating:path, $heartbeat:path) => {
         pub(crate) struct $driver;
 
         impl Driver for $driver {
@@ -164,6 +242,9 @@ macro_rules! driver {
             type NextEvents<'c> = $pgq::NextEvents<'c>;
             type Attached = $pgq::Attached<$postgres::Client>;
             type AttachedMut<'c> = $pgq::Attached<&'c mut $postgres::Client>;
+            type SubConsumer = $pgq::SubConsumer;
+            type Heartbeat = $heartbeat;
+            type ExactlyOnce = $pgq::ExactlyOnce;
         }
 
         impl Client<$driver> for $postgres::Client {
@@ -285,6 +366,14 @@ macro_rules! driver {
                 $run(self.unregister(db))
             }
 
+            fn claim(&self, db: &mut $postgres::Client, if_claimed: IfClaimed) -> Result<()> {
+                $run(self.claim(db, if_claimed))
+            }
+
+            fn release(&self, db: &mut $postgres::Client) -> Result<bool> {
+                $run(self.release(db))
+            }
+
             fn info(&self, db: &mut $postgres::Client) -> Result<Option<ConsumerInfo>> {
                 $run(self.info(db))
             }
@@ -307,6 +396,95 @@ macro_rules! driver {
 
             fn attach_mut(self, db: &mut $postgres::Client) -> $pgq::Attached<&mut $postgres::Client> {
                 self.attach(db)
+            }
+        }
+
+        impl SubConsumer<$driver> for $pgq::SubConsumer {
+            fn new(queue: &str, main: &str, name: &str) -> Self {
+                Self::new(queue, main, name)
+            }
+
+            fn dead_interval(self, interval: Duration) -> Self {
+                self.dead_interval(interval)
+            }
+
+            fn pace(self, pace: Pace) -> Self {
+                self.pace(pace)
+            }
+
+            fn filter(self, filter: Filter) -> Self {
+                self.filter(filter)
+            }
+
+            fn chunk(self, chunk: ChunkSize) -> Self {
+                self.chunk(chunk)
+            }
+
+            fn register(&self, db: &mut $postgres::Client) -> Result<Created> {
+                $run(self.register(db))
+            }
+
+            fn unregister(&self, db: &mut $postgres::Client, if_busy: IfBusy) -> Result<u32> {
+                $run(self.unregister(db, if_busy))
+            }
+
+            fn claim(&self, db: &mut $postgres::Client, if_claimed: IfClaimed) -> Result<()> {
+                $run(self.claim(db, if_claimed))
+            }
+
+            fn info(&self, db: &mut $postgres::Client) -> Result<Option<ConsumerInfo>> {
+                $run(self.info(db))
+            }
+
+            fn next_batch<'c>(&self, db: &'c mut $postgres::Client) -> Result<Option<$pgq::Batch<'c>>> {
+                $run(self.next_batch(db))
+            }
+
+            fn next_loaded(&self, db: &mut $postgres::Client) -> Result<Option<$pgq::LoadedBatch>> {
+                $run(self.next_loaded(db))
+            }
+
+            fn next_events<'c>(&self, db: &'c mut $postgres::Client) -> $pgq::NextEvents<'c> {
+                self.next_events(db)
+            }
+
+            fn heartbeat(&self, batch: BatchId, conninfo: &str, every: Duration) -> $heartbeat {
+                $beating(self.heartbeat(batch, conninfo.parse().unwrap(), $postgres::NoTls, every))
+            }
+        }
+
+        impl ExactlyOnce<$driver> for $pgq::ExactlyOnce {
+            fn new(consumer: &str) -> Self {
+                Self::new(consumer)
+            }
+
+            fn subconsumer(self, subconsumer: &str) -> Self {
+                self.subconsumer(subconsumer)
+            }
+
+            fn by_tick<'t>(
+                &self,
+                target: &'t mut $postgres::Client,
+                batch: &NextBatch,
+            ) -> Result<Option<$postgres::Transaction<'t>>> {
+                $run(self.by_tick(target, batch))
+            }
+
+            fn by_batch<'t>(
+                &self,
+                target: &'t mut $postgres::Client,
+                batch: &NextBatch,
+            ) -> Result<Option<$postgres::Transaction<'t>>> {
+                $run(self.by_batch(target, batch))
+            }
+
+            fn by_event<'t>(
+                &self,
+                target: &'t mut $postgres::Client,
+                batch: &NextBatch,
+                event: &Event,
+            ) -> Result<Option<$postgres::Transaction<'t>>> {
+                $run(self.by_event(target, batch, event))
             }
         }
 
@@ -416,5 +594,25 @@ macro_rules! driver {
     };
 }
 
-driver!(Sync, "sync_driver", pgq_sync, postgres, at_once, connect_sync, Iterator::next);
-driver!(Async, "async_driver", pgq_async, tokio_postgres, block_on, connect_async, StreamExt::next);
+driver!(
+    Sync,
+    "sync",
+    pgq_sync,
+    postgres,
+    at_once,
+    connect_sync,
+    Iterator::next,
+    beating_sync,
+    pgq_sync::Heartbeat
+);
+driver!(
+    Async,
+    "async",
+    pgq_async,
+    tokio_postgres,
+    block_on,
+    connect_async,
+    StreamExt::next,
+    beating_async,
+    Beating
+);

@@ -179,7 +179,7 @@ fn queue_not_found<D: Driver>() -> crate::Result {
         db.insert_events("none", [new.clone()]).map(|_| EventId(0)),
         db.call(event::insert_raw("none", None, None, None, None, &new)),
     ] {
-        assert_error!(result, Error::QueueNotFound { queue, .. } if queue == "none", "XX000",
+        assert_error!(result, Error::QueueNotFound { queue, .. } if queue == "none", crate::engine::refused_by_c(),
             ["\"none\"", "Queue::create"]);
     }
     let copied = db.transaction()?.copy_events("none", [new]).map(|_| String::new());
@@ -193,7 +193,7 @@ fn disabled<D: Driver>() -> crate::Result {
     let Bed { mut db, database: _database } = Bed::<D>::new()?;
     db.batch_execute("UPDATE pgq.queue SET queue_disable_insert = true")?;
     let new = NewEvent::new("t", "d");
-    assert_error!(db.insert("q", &new), Error::InsertDisabled { queue, .. } if queue == "q", "XX000",
+    assert_error!(db.insert("q", &new), Error::InsertDisabled { queue, .. } if queue == "q", crate::engine::refused_by_c(),
         ["\"q\"", "queue_disable_insert"]);
     let copied = db.transaction()?.copy_events("q", [new]).map(|_| String::new());
     for result in [copied, db.call(event::current_table("q"))] {
@@ -208,7 +208,7 @@ fn too_many_in_one_transaction<D: Driver>() -> crate::Result {
     let new = NewEvent::new("t", "d");
     assert_eq!(db.insert_events("q", [new.clone(), new.clone()])?, 2);
     assert_error!(db.insert_events("q", [new.clone(), new.clone(), new.clone()]),
-        Error::TransactionLimit { queue, .. } if queue == "q", "XX000", ["\"q\"", "queue_per_tx_limit"]);
+        Error::TransactionLimit { queue, .. } if queue == "q", crate::engine::refused_by_c(), ["\"q\"", "queue_per_tx_limit"]);
     assert_eq!(delivered::<D>(&mut db).len(), 2);
     db.set_config("q", &QueueConfig::new())?;
     Ok(())

@@ -256,12 +256,17 @@ fn what_is_no_rotation_keeps_its_error<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     for level in LEVELS {
         let mut open = begun::<D>(&mut bed.db, level, Begin::Snapshot);
-        assert_error!(open.insert_event("none", "t", "d"), Error::QueueNotFound { queue, .. } if queue == "none", "XX000",
+        assert_error!(open.insert_event("none", "t", "d"), Error::QueueNotFound { queue, .. } if queue == "none", crate::engine::refused_by_c(),
             ["\"none\""]);
         open.rollback()?;
         bed.db.batch_execute("UPDATE pgq.queue SET queue_disable_insert = true")?;
         let mut open = begun::<D>(&mut bed.db, level, Begin::Snapshot);
-        assert_error!(open.insert_event("q", "t", "d"), Error::InsertDisabled { .. }, "XX000", ["\"q\""]);
+        assert_error!(
+            open.insert_event("q", "t", "d"),
+            Error::InsertDisabled { .. },
+            crate::engine::refused_by_c(),
+            ["\"q\""]
+        );
         open.rollback()?;
         bed.db.batch_execute("UPDATE pgq.queue SET queue_disable_insert = false")?;
     }

@@ -118,7 +118,7 @@ fn before_a_loaded_batch_is_finished<D: Driver>() -> crate::Result {
 
 fn the_server<D: Driver>() -> crate::Result {
     let server = Server::start()?;
-    let mut bed = Bed::<D>::on(server.database()?)?;
+    let mut bed = Bed::<D>::on(crate::engine::new_database(&server).create()?)?;
     bed.db.batch_execute("CREATE TABLE sink (id bigint)")?;
     bed.produce(1..=3);
     for kill in [true, false] {

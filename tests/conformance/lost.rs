@@ -220,7 +220,7 @@ fn before_next_events_reads_it<D: Driver>() -> crate::Result {
 
 /// All alike, and some of them by an admin.
 fn before_its_retries_are_queued<D: Driver>() -> crate::Result {
-    for (function, count) in [("pgq.batch_retry(bigint, integer)", 3), ("pgq.get_batch_events(bigint)", 2)] {
+    for (function, count) in [("pgq.batch_retry(bigint, integer)", 3), (crate::engine::retries_some(), 2)] {
         taken_before::<D, _>(function, |consumer, db| {
             let mut batch = consumer.next_batch(db)?.unwrap();
             for event in batch.events(3).into_iter().take(count) {

@@ -102,9 +102,10 @@ fn extra_operations<D: Driver>() -> crate::Result {
 
 fn vacuumed<D: Driver>() -> crate::Result {
     let server = Server::builder().setting("autovacuum", "off").start()?;
-    let mut bed = Bed::<D>::on(server.database()?)?;
+    let mut bed = Bed::<D>::on(crate::engine::new_database(&server).create()?)?;
     let tables = bed.db.call(maintenance::tables_to_vacuum())?;
-    assert_eq!(tables, ["pgq.subscription", "pgq.consumer", "pgq.queue", "pgq.tick", "pgq.retry_queue"]);
+    assert_eq!(tables[..5], ["pgq.subscription", "pgq.consumer", "pgq.queue", "pgq.tick", "pgq.retry_queue"]);
+    assert!(tables[5..].iter().all(|table| table.starts_with("pgq_ext.")), "{tables:?}");
     let operations = bed.db.call(maintenance::operations())?;
     assert!(operations.iter().map(|operation| operation.argument.as_deref().unwrap()).eq(tables));
     for operation in &operations {
@@ -157,12 +158,13 @@ fn retry_of_a_disabled_queue<D: Driver>() -> crate::Result {
     batch.retry(&event, std::time::Duration::ZERO);
     batch.finish()?;
     bed.db.batch_execute("UPDATE pgq.queue SET queue_disable_insert = true")?;
-    assert_error!(
-        bed.db.call(maintenance::retry_events(1)),
-        Error::InsertDisabled { .. },
-        "XX000",
-        ["queue_disable_insert"]
-    );
+    let moved = bed.db.call(maintenance::retry_events(1));
+    if crate::engine::is_portable() {
+        // Its retries wait, and those of other queues need not.
+        assert_eq!(moved?, 0);
+    } else {
+        assert_error!(moved, Error::InsertDisabled { .. }, "XX000", ["queue_disable_insert"]);
+    }
     bed.db.batch_execute("UPDATE pgq.queue SET queue_disable_insert = false")?;
     assert_eq!(bed.db.call(maintenance::retry_events(1))?, 1);
     Ok(())

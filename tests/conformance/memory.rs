@@ -40,7 +40,7 @@ fn measured<D: Driver>(
     fill(&mut bed)?;
     tick::<D>(&mut bed.db);
     let output = Command::new(env::current_exe()?)
-        .args(["--exact", "--nocapture", &format!("memory::{}::{case}", D::NAME)])
+        .args(["--exact", "--nocapture", &format!("memory::{}::{case}", crate::engine::module::<D>())])
         .env(CONNINFO, bed.database.conninfo())
         .output()?;
     let said =

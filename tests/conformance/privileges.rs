@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use pgq_core::batch::RetryMeans;
 use pgq_core::chrono::Utc;
 use pgq_core::event::{self, Retry};
 use pgq_core::{
@@ -9,7 +10,7 @@ use pgq_core::{
 use pgq_testkit::postgres::{Client as Superuser, NoTls};
 use pgq_testkit::{Database, Server};
 
-use crate::bed::{Bed, tick as make_tick};
+use crate::bed::{Bed, has_additions, tick as make_tick};
 use crate::driver::{Batch, Client, Consumer, Driver, Session, Transaction};
 
 cases!(a_writer_produces, a_writer_may_not_copy, a_reader_consumes, an_admin_does_all, nobody_looks);
@@ -47,7 +48,7 @@ fn superuser(sql: &str) {
 
 /// A bed, and a second connection to it as a login role in this role.
 fn logged_in<D: Driver>(role: &str) -> crate::Result<(D::Client, Bed<D>, Login)> {
-    let database = Server::shared()?.database()?;
+    let database = crate::engine::database()?;
     let login = Login::new(&database, role);
     let bed = Bed::<D>::on(database)?;
     Ok((D::Client::connect(&bed.database.conninfo_as(login.name()))?, bed, login))
@@ -108,8 +109,9 @@ fn a_reader_consumes<D: Driver>() -> crate::Result {
     assert!(db.call(batch::info(open))?.is_some());
     assert_eq!(db.call(event::retry_after(open, EventId(1), Duration::ZERO))?, Retry::Queued);
     assert_eq!(db.call(batch::retry(open, Duration::ZERO))?, 2);
-    assert_eq!(db.call(batch::retry_role(open))?, Some(Role::Reader));
-    assert_eq!(db.call(batch::retry_role(BatchId(999)))?, None);
+    let means = if has_additions::<D>(&mut bed.db) { RetryMeans::Set } else { RetryMeans::Each };
+    assert_eq!(db.call(batch::retry_means(open))?, Some(means));
+    assert_eq!(db.call(batch::retry_means(BatchId(999)))?, None);
     assert!(db.call(tick::force("q"))?.is_some());
     assert_eq!(consumer.unregister(&mut db)?, 1);
     refuses_to_produce::<D>(&mut db);
@@ -129,7 +131,8 @@ fn an_admin_does_all<D: Driver>() -> crate::Result {
     db.call(event::insert_raw("mine", None, None, None, None, &new()))?;
     crate::bed::tick_on::<D>(&mut db, "mine");
     let open = db.call(batch::next("mine", "c"))?.unwrap();
-    assert_eq!(db.call(batch::retry_role(open))?, Some(Role::Admin));
+    let means = if has_additions::<D>(&mut db) { RetryMeans::Set } else { RetryMeans::Raw };
+    assert_eq!(db.call(batch::retry_means(open))?, Some(means));
     assert_eq!(crate::bed::drain::<D>(&mut db, &D::Consumer::new("mine", "c")), [1, 1, 1]);
     db.call(event::retry_raw("mine", "c", Utc::now(), None, Utc::now(), None, &new()))?;
     assert!(db.call(maintenance::retry_events(1)).is_ok());
@@ -179,7 +182,7 @@ fn refuses_to_consume<D: Driver>(db: &mut D::Client) {
         "pgq.next_batch_info" => batch::next_info("q", "c"),
         "pgq.next_batch_custom" => batch::next_custom("q", "c", Default::default()),
         "pgq.get_batch_info" => batch::info(none),
-        "pgq.get_batch_info" => batch::retry_role(none),
+        "pgq.get_batch_info" => batch::retry_means(none),
         "pgq.get_batch_events" => batch::events(none),
         "pgq.get_batch_cursor" => batch::cursor(none, "cursor", 1, &Filter::new()),
         "pgq.finish_batch" => batch::finish(none),

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use pgq_core::{BatchId, Error, EventId, Filter, Pace, TickId, batch, event, maintenance};
-use pgq_testkit::{Database, Server};
+use pgq_testkit::Database;
 
-use crate::bed::{Bed, drain, ids, number, tick};
+use crate::bed::{Bed, drain, has_additions, ids, number, tick};
 use crate::driver::{Attached, Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session};
 use crate::privileges::Login;
 
@@ -244,7 +244,7 @@ fn through_a_filter<D: Driver>() -> crate::Result {
 
 /// Reads three events as a role that may use only some of the functions, has the first `count` retried, and finishes.
 fn as_role<D: Driver>(role: &str, revoked: &str, count: usize) -> crate::Result<Vec<(u32, u32)>> {
-    let database: Database = Server::shared()?.database()?;
+    let database: Database = crate::engine::database()?;
     let login = Login::new(&database, role);
     let mut bed = Bed::<D>::on(database)?;
     bed.db.batch_execute(revoked)?;
@@ -285,7 +285,7 @@ fn several_by_a_reader<D: Driver>() -> crate::Result {
 
 /// The original and its retry copy, in one batch after a move back.
 fn an_event_that_is_there_twice<D: Driver>() -> crate::Result {
-    let database = Server::shared()?.database()?;
+    let database = crate::engine::database()?;
     let reader = Login::new(&database, "pgq_reader");
     let mut bed = Bed::<D>::on(database)?;
     let (open, ids) = opened(&mut bed, 2);
@@ -306,17 +306,19 @@ fn an_event_that_is_there_twice<D: Driver>() -> crate::Result {
     }
     seen.sort_unstable();
     assert_eq!(seen, [(1, 0), (1, 1), (2, 0)]);
-    assert_error!(batch.finish(), Error::InvalidValue { .. }, "", ["1", "twice", "pgq_admin"]);
-    drop(db);
-
-    let mut batch = joined.next_batch(&mut bed.db)?.unwrap();
-    while let Some(event) = batch.next_event()? {
-        if number(&event) == 1 {
-            batch.retry(&event, Duration::ZERO);
+    if has_additions::<D>(&mut bed.db) {
+        batch.finish()?;
+    } else {
+        assert_error!(batch.finish(), Error::InvalidValue { .. }, "", ["1", "twice", "pgq_admin"]);
+        let mut batch = joined.next_batch(&mut bed.db)?.unwrap();
+        while let Some(event) = batch.next_event()? {
+            if number(&event) == 1 {
+                batch.retry(&event, Duration::ZERO);
+            }
         }
+        batch.finish()?;
     }
-    assert_eq!(batch.transaction().value::<i32>("SELECT 1"), 1);
-    batch.finish()?;
+    drop(db);
     assert_eq!(retried(&mut bed), [(1, 2)]);
     Ok(())
 }

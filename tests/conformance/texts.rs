@@ -108,7 +108,7 @@ fn nul<D: Driver>() -> crate::Result {
 }
 
 fn another_encoding<D: Driver>() -> crate::Result {
-    let mut bed = Bed::<D>::on(Server::shared()?.database_with_encoding("LATIN1")?)?;
+    let mut bed = Bed::<D>::on(crate::engine::new_database(Server::shared()?).encoding("LATIN1").create()?)?;
     bed.db.insert_event("q", "t", "é")?;
     for result in [bed.db.insert_event("q", "t", "日本").map(|_| ()), bed.db.create("日本").map(|_| ())] {
         assert_error!(result, Error::Encoding { .. }, "22P05", ["encoding of the database"]);
@@ -121,7 +121,8 @@ fn another_encoding<D: Driver>() -> crate::Result {
 }
 
 fn spoiled<D: Driver>(at: u32) -> crate::Result<Bed<D>> {
-    let mut bed = Bed::<D>::on(Server::shared()?.database_with_encoding("SQL_ASCII")?)?;
+    let mut bed =
+        Bed::<D>::on(crate::engine::new_database(Server::shared()?).encoding("SQL_ASCII").create()?)?;
     crate::bed::insert::<D>(&mut bed.db, 1..=40);
     bed.db.batch_execute(&format!(
         "SET client_encoding = 'SQL_ASCII'; UPDATE pgq.event_1_0 SET ev_data = E'\\xff' WHERE ev_id = {at}; RESET client_encoding"

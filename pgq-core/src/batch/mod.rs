@@ -6,6 +6,7 @@ mod info;
 mod next_batch;
 mod open_batch;
 mod pace;
+mod reader;
 
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ pub use self::chunk::ChunkSize;
 pub use self::filter::Filter;
 pub use self::info::BatchInfo;
 pub use self::next_batch::NextBatch;
-pub use self::open_batch::{OpenBatch, Reading};
+pub use self::open_batch::OpenBatch;
 pub use self::pace::Pace;
+pub use self::reader::{Reader, Reading};
+use crate::answer::Columns;
 use crate::call::Answer;
 use crate::queue::nothing;
 use crate::subject::Subject;
@@ -28,6 +31,17 @@ pub enum Finish {
     Done,
     /// No such batch is open: it was finished before, or taken away.
     NotOpen,
+}
+
+/// What can have some events of a batch retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetryMeans {
+    /// `pgq.events_retry`, which the portable engine has: [`event::retry_set`](crate::event::retry_set).
+    Set,
+    /// `pgq.event_retry_raw`, with the rights of `pgq_admin`: [`event::retry_many_raw`](crate::event::retry_many_raw).
+    Raw,
+    /// `pgq.event_retry` for each of them: [`event::retry_many`](crate::event::retry_many).
+    Each,
 }
 
 /// Opens the consumer's next batch, or the one that is open already; `None` where no new tick is there. Wraps
@@ -136,10 +150,6 @@ pub fn close(name: &str) -> Call<'static, ()> {
 /// In the transaction that holds what was done with the events, it makes that happen exactly once. PgQ asks nobody whose batch it
 /// is: only [`Finish::Done`] says that it was still open.
 pub fn finish(batch: BatchId) -> Call<'static, Finish> {
-    let done = |answer: Answer<'_>| {
-        let finished: i32 = answer.value()?;
-        Ok(if finished == 1 { Finish::Done } else { Finish::NotOpen })
-    };
     Call::new("pgq.finish_batch", Role::Reader, "SELECT pgq.finish_batch($1)", done)
         .about(Subject::batch(batch))
         .bind(batch.0)
@@ -158,22 +168,30 @@ pub fn retry(batch: BatchId, after: Duration) -> Call<'static, u64> {
         .bind(seconds::whole(after))
 }
 
-/// Tells as which role this user can have events of the batch retried, [`Role::Admin`] or [`Role::Reader`]; `None` where the batch is
-/// not open. `pgq_admin` may call [`event::retry_many_raw`](crate::event::retry_many_raw).
-pub fn retry_role(batch: BatchId) -> Call<'static, Option<Role>> {
-    const SQL: &str = "SELECT (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) \
+/// Tells what this user can have events of the batch retried by; `None` where the batch is not open.
+pub fn retry_means(batch: BatchId) -> Call<'static, Option<RetryMeans>> {
+    const SQL: &str = "SELECT coalesce(has_function_privilege(\
+         to_regprocedure('pgq.events_retry(bigint, bigint[], integer[])'), 'EXECUTE'), false), \
+         (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) \
          AND has_table_privilege('pgq.retry_queue', 'SELECT') FROM pg_catalog.pg_proc p \
          WHERE p.pronamespace = 'pgq'::regnamespace AND p.proname = 'event_retry_raw') \
          FROM pgq.get_batch_info($1) WHERE queue_name IS NOT NULL";
-    Call::new("pgq.get_batch_info", Role::Reader, SQL, |answer| match answer.rows.is_empty() {
-        true => Ok(None),
-        false => {
-            let admin = answer.value::<Option<bool>>()?.unwrap_or_default();
-            Ok(Some(if admin { Role::Admin } else { Role::Reader }))
-        }
-    })
-    .about(Subject::batch(batch))
-    .bind(batch.0)
+    let means = |answer: Answer<'_>| {
+        let Some(row) = answer.rows.first() else { return Ok(None) };
+        let mut columns = Columns::of(row, answer.function);
+        let (set, raw) = (columns.next::<bool>()?, columns.next::<Option<bool>>()?);
+        Ok(Some(match (set, raw) {
+            (true, _) => RetryMeans::Set,
+            (false, Some(true)) => RetryMeans::Raw,
+            (false, _) => RetryMeans::Each,
+        }))
+    };
+    Call::new("pgq.get_batch_info", Role::Reader, SQL, means).about(Subject::batch(batch)).bind(batch.0)
+}
+
+pub(crate) fn done(answer: Answer<'_>) -> Result<Finish> {
+    let finished: i32 = answer.value()?;
+    Ok(if finished == 1 { Finish::Done } else { Finish::NotOpen })
 }
 
 fn decode_events(answer: Answer<'_>) -> Result<Vec<Event>> {

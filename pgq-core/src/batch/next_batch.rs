@@ -4,7 +4,7 @@ use crate::answer::Columns;
 use crate::call::Answer;
 use crate::{BatchId, Error, Result, TickId};
 
-/// A batch as `pgq.next_batch_info` and `pgq.next_batch_custom` open it.
+/// A batch as `pgq.next_batch_info`, `pgq.next_batch_custom` and `pgq_coop.next_batch_custom` open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NextBatch {
@@ -26,7 +26,7 @@ pub struct NextBatch {
 
 impl NextBatch {
     /// On a read-only session an open batch can be read but not finished, so its events would come again and again.
-    pub(super) fn decode(answer: Answer<'_>) -> Result<Option<Self>> {
+    pub(crate) fn decode(answer: Answer<'_>) -> Result<Option<Self>> {
         let (row, function) = answer.one()?;
         let mut columns = Columns::of(&row, function);
         let Some(id) = columns.next::<Option<i64>>()? else { return Ok(None) };

@@ -2,29 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use std::vec;
 
-use super::{ChunkSize, Filter, Finish, NextBatch, Pace};
-use crate::{Call, Error, Event, EventId, Result, Role, batch, event};
-
-/// Which batches a consumer wants, and how it reads them.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Reading {
-    /// How large and old a batch should be.
-    pub pace: Pace,
-    /// Which events are handed over; the others count as done.
-    pub filter: Filter,
-    /// How much is asked for at once.
-    pub chunk: ChunkSize,
-}
+use super::{Finish, NextBatch, Reader, RetryMeans};
+use crate::{Call, Error, Event, EventId, Result, batch, event};
 
 /// A batch that a consumer is reading: what is to be asked of the server next, and what came. The drivers are built on it; it does
 /// no I/O itself.
 #[derive(Debug)]
 pub struct OpenBatch {
-    queue: String,
-    consumer: String,
+    reader: Reader,
     batch: NextBatch,
-    reading: Reading,
     cursor: String,
     limit: u32,
     buffer: vec::IntoIter<Event>,
@@ -46,15 +32,12 @@ enum State {
 }
 
 impl OpenBatch {
-    /// A batch that [`batch::next_custom`] opened and nothing was read of.
-    pub fn new(queue: &str, consumer: &str, batch: NextBatch, reading: Reading) -> Self {
+    pub(super) fn new(reader: Reader, batch: NextBatch) -> Self {
         let cursor = format!("pgq_batch_{}", batch.id);
         Self {
-            queue: queue.to_owned(),
-            consumer: consumer.to_owned(),
             batch,
-            limit: reading.chunk.first(),
-            reading,
+            limit: reader.reading.chunk.first(),
+            reader,
             cursor,
             buffer: Vec::new().into_iter(),
             received: 0,
@@ -84,7 +67,7 @@ impl OpenBatch {
         self.in_flight = self.state != State::End;
         match self.state {
             State::Unopened => {
-                Ok(Some(batch::cursor(self.batch.id, &self.cursor, self.limit, &self.reading.filter)))
+                Ok(Some(batch::cursor(self.batch.id, &self.cursor, self.limit, &self.reader.reading.filter)))
             }
             State::More => Ok(Some(batch::fetch(self.batch.id, &self.cursor, self.limit))),
             State::End => Ok(None),
@@ -97,7 +80,7 @@ impl OpenBatch {
         let bytes = chunk.iter().map(Event::size).sum();
         self.in_flight = false;
         self.state = if at_end { State::End } else { State::More };
-        self.limit = self.reading.chunk.after(self.limit, chunk.len(), bytes);
+        self.limit = self.reader.reading.chunk.after(self.limit, chunk.len(), bytes);
         self.received += chunk.len();
         for event in &chunk {
             self.fingerprint = self.fingerprint.wrapping_add(fingerprint(event.id));
@@ -151,38 +134,40 @@ impl OpenBatch {
         !self.retries.is_empty()
     }
 
-    /// Asks as which role the retries can be queued; its answer goes to [`retries`](Self::retries). `None` where that is all one.
-    pub fn retry_role(&self) -> Option<Call<'static, Option<Role>>> {
-        (!self.retries_all()).then(|| batch::retry_role(self.batch.id))
+    /// Asks what can queue the retries; its answer goes to [`retries`](Self::retries). `None` where that is all one.
+    pub fn retry_means(&self) -> Option<Call<'static, Option<RetryMeans>>> {
+        (!self.retries_all()).then(|| batch::retry_means(self.batch.id))
     }
 
-    /// The statement that queues the noted retries: set-wise where all are to be retried alike, or `pgq_admin` may do it.
+    /// The statement that queues the noted retries: set-wise where all are to be retried alike, or the engine or the role allows it.
     ///
     /// # Errors
     /// [`Error::BatchLost`] if the batch is not open any more. [`Error::InvalidValue`] for an event that is in the batch twice (after
-    /// a rewind), which only `pgq_admin` can have retried.
-    pub fn retries(&self, role: Option<Role>) -> Result<Call<'_, u64>> {
+    /// a rewind), which PgQ's own engine lets only `pgq_admin` have retried.
+    pub fn retries(&self, means: Option<RetryMeans>) -> Result<Call<'_, u64>> {
         if let (true, Some(&after)) = (self.retries_all(), self.retries.values().next()) {
             return Ok(batch::retry(self.batch.id, after));
         }
-        let Some(role) = role else { return Err(self.lost()) };
+        let Some(means) = means else { return Err(self.lost()) };
         let retries: Vec<_> = self.retries.iter().map(|(&event, &after)| (event, after)).collect();
-        match (role, retries.iter().find(|(event, _)| self.twice.contains(event))) {
-            (Role::Admin, _) => {
-                Ok(event::retry_many_raw(&self.queue, &self.consumer, self.batch.id, &retries))
+        let batch = self.batch.id;
+        match (means, retries.iter().find(|(event, _)| self.twice.contains(event))) {
+            (RetryMeans::Set, _) => Ok(event::retry_set(batch, &retries)),
+            (RetryMeans::Raw, _) => {
+                Ok(event::retry_many_raw(self.reader.queue(), self.reader.name(), batch, &retries))
             }
-            (_, Some((event, _))) => Err(Error::InvalidValue {
+            (RetryMeans::Each, Some((event, _))) => Err(Error::InvalidValue {
                 name: "retry of event",
                 value: event.to_string(),
                 reason: "it is in the batch twice, and only pgq_admin can have such an event retried",
             }),
-            (_, None) => Ok(event::retry_many(self.batch.id, &retries)),
+            (RetryMeans::Each, None) => Ok(event::retry_many(batch, &retries)),
         }
     }
 
-    /// The statement that finishes the batch; its answer goes to [`finished`](Self::finished).
-    pub fn finish(&self) -> Call<'static, Finish> {
-        batch::finish(self.batch.id)
+    /// The statement that finishes the batch, in the way that befits its reader; its answer goes to [`finished`](Self::finished).
+    pub fn finish(&self) -> Call<'_, Finish> {
+        self.reader.finish(self.batch.id)
     }
 
     /// Checks that the batch was still ours when it was finished.
@@ -203,15 +188,11 @@ impl OpenBatch {
 
     /// What an error means for this batch: when it is not open any more, it was taken away.
     pub fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::BatchNotFound { .. } => self.lost(),
-            error => error,
-        }
+        self.reader.explain(self.batch.id, error)
     }
 
     fn lost(&self) -> Error {
-        let (queue, consumer) = (self.queue.clone(), self.consumer.clone());
-        Error::BatchLost { queue, consumer, batch: self.batch.id }
+        self.reader.lost(self.batch.id)
     }
 
     /// Compares counts and fingerprints, for the ids of a large batch are not kept.
@@ -220,7 +201,7 @@ impl OpenBatch {
         let mut times = self.retries.values();
         let first = times.next();
         self.state == State::End
-            && self.reading.filter.is_empty()
+            && self.reader.reading.filter.is_empty()
             && self.retries.len() == self.received
             && self.fingerprint == retried
             && times.all(|after| Some(after) == first)

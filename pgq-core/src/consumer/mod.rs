@@ -17,8 +17,7 @@ use crate::{Call, Result, Role, TickId};
 /// processes that register the same new name take turns.
 ///
 /// # Errors
-/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::NoTicks`](crate::Error::NoTicks),
-/// [`Error::CreatedMeanwhile`](crate::Error::CreatedMeanwhile) if a program without that lock registered the name meanwhile.
+/// [`Error::QueueNotFound`](crate::Error::QueueNotFound), [`Error::NoTicks`](crate::Error::NoTicks), [`Error::CreatedMeanwhile`](crate::Error::CreatedMeanwhile) if a program without that lock registered the name meanwhile.
 pub fn register<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, Created> {
     let sql = in_turn("pgq.register_consumer($1, $2)");
     Call::new("pgq.register_consumer", Role::Reader, sql, created)
@@ -48,6 +47,36 @@ pub fn register_at<'a>(queue: &'a str, consumer: &'a str, tick: TickId) -> Call<
 pub fn unregister<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, u32> {
     let removed = |answer: Answer<'_>| answer.value::<i32>().map(i32::unsigned_abs);
     Call::new("pgq.unregister_consumer", Role::Reader, "SELECT pgq.unregister_consumer($1, $2)", removed)
+        .about(Subject::consumer(queue, consumer))
+        .bind(queue)
+        .bind(consumer)
+}
+
+/// What to do when another session has claimed the consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IfClaimed {
+    /// Fail with [`Error::ConsumerClaimed`](crate::Error::ConsumerClaimed).
+    Fail,
+    /// Wait until it is free. Asks twice a second.
+    Wait,
+}
+
+/// Claims the consumer for this session, until [`release`] or the end of the session, and tells whether it got it: not while another
+/// session has claimed it. Takes an advisory lock of ours. Who claims nothing is not kept out.
+///
+/// A session lock: useless on a connection that a pooler hands on.
+pub fn claim<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, bool> {
+    claiming("pg_try_advisory_lock", queue, consumer)
+}
+
+/// Gives up what [`claim`] got, and tells whether there was something; to be called as often.
+pub fn release<'a>(queue: &'a str, consumer: &'a str) -> Call<'a, bool> {
+    claiming("pg_advisory_unlock", queue, consumer)
+}
+
+fn claiming<'a>(function: &'static str, queue: &'a str, consumer: &'a str) -> Call<'a, bool> {
+    let sql = format!("SELECT {function}(hashtextextended($2, hashtextextended($1, 7366)))");
+    Call::new(function, Role::Public, sql, |answer| answer.value())
         .about(Subject::consumer(queue, consumer))
         .bind(queue)
         .bind(consumer)

@@ -1,9 +1,13 @@
+mod installation;
 mod payload;
 mod predicates;
+mod words;
 
 use std::time::Duration;
 
+pub use self::installation::Installation;
 pub(crate) use self::payload::payload_error;
+use self::words::{installs, named, of};
 use crate::{BatchId, DatabaseError, EventId, Role, TickId};
 
 /// What can go wrong, in all crates of the workspace.
@@ -111,7 +115,7 @@ pub enum Error {
     /// The batch was taken away while it was worked on; everything done in its transaction is rolled back.
     #[error(
         "batch {batch} of consumer {consumer:?} on queue {queue:?} was taken away meanwhile (does another process \
-         use the same consumer name?): its transaction is rolled back"
+         use the same name, or was this one silent for too long?): its transaction is rolled back"
     )]
     #[non_exhaustive]
     BatchLost {
@@ -121,6 +125,77 @@ pub enum Error {
         consumer: String,
         /// The batch that is lost.
         batch: BatchId,
+    },
+
+    /// The main consumer of a group has a batch open, so its subconsumers get none.
+    #[error(
+        "consumer {consumer:?} on queue {queue:?} has a batch open itself: finish that with `Consumer`, and then let subconsumers read only"
+    )]
+    #[non_exhaustive]
+    MainConsumerBusy {
+        /// The queue.
+        queue: String,
+        /// The main consumer.
+        consumer: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// The subconsumer has a batch open, so it was not unregistered.
+    #[error(
+        "subconsumer {consumer:?} on queue {queue:?} has a batch open: finish it, or hand it back with `IfBusy::GiveBack`"
+    )]
+    #[non_exhaustive]
+    SubConsumerBusy {
+        /// The queue.
+        queue: String,
+        /// The subconsumer, as `main.sub`.
+        consumer: String,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
+    /// A consumer that is not of the group has the name of a subconsumer.
+    #[error(
+        "consumer {consumer:?} on queue {queue:?} is not a subconsumer of {main:?}: choose another name for the subconsumer"
+    )]
+    #[non_exhaustive]
+    NotInGroup {
+        /// The queue.
+        queue: String,
+        /// The name that is taken, `main.sub`.
+        consumer: String,
+        /// The main consumer.
+        main: String,
+        /// What the server said, if it was the server that noticed.
+        source: Option<DatabaseError>,
+    },
+
+    /// Another session has claimed the consumer.
+    #[error("consumer {consumer:?} on queue {queue:?} is claimed by another session")]
+    #[non_exhaustive]
+    ConsumerClaimed {
+        /// The queue.
+        queue: String,
+        /// The consumer.
+        consumer: String,
+    },
+
+    /// The database that batches are applied to is not where the batch begins: events would be missing in it, or be applied again.
+    #[error(
+        "lost position: {consumer:?} has applied its queue up to tick {applied}, and the batch goes from tick {begin} to tick {end}: \
+         move the consumer with `Consumer::register_at` to tick {applied}, or the record with `ext::set_last_tick` to tick {begin}"
+    )]
+    #[non_exhaustive]
+    PositionGap {
+        /// The name that the record is kept by.
+        consumer: String,
+        /// The tick that was recorded.
+        applied: TickId,
+        /// The tick that the batch begins at.
+        begin: TickId,
+        /// The tick that the batch ends at.
+        end: TickId,
     },
 
     /// The batch has events that were not read yet, so finishing it would lose them.
@@ -192,6 +267,8 @@ pub enum Error {
     RotatedMeanwhile {
         /// The queue.
         queue: String,
+        /// What the server said, if it was the server that noticed.
+        source: Option<DatabaseError>,
     },
 
     /// An event larger than the limit was to be inserted.
@@ -299,7 +376,7 @@ pub enum Error {
     },
 
     /// PgQ, or a function of it, is not installed in this database.
-    #[error("`{function}` does not exist in this database: install PgQ with `CREATE EXTENSION pgq`")]
+    #[error("`{function}` does not exist in this database: {}", installs(function))]
     #[non_exhaustive]
     NotInstalled {
         /// The function that was called.
@@ -307,6 +384,10 @@ pub enum Error {
         /// What the server said.
         source: DatabaseError,
     },
+
+    /// PgQ's schemas cannot be installed, upgraded, checked or removed.
+    #[error(transparent)]
+    Installation(#[from] Installation),
 
     /// The database user may not call the function.
     #[error("no permission for `{function}`: it takes the role {role} (`GRANT {role} TO ...`)")]
@@ -417,13 +498,4 @@ pub enum Error {
         /// What the driver or the server said.
         source: DatabaseError,
     },
-}
-
-/// `event 7: `, for the beginning of a message.
-fn of(event: &Option<EventId>) -> String {
-    event.map_or_else(String::new, |event| format!("event {event}: "))
-}
-
-fn named(queue: &str) -> String {
-    if queue.is_empty() { "a queue".to_owned() } else { format!("queue {queue:?}") }
 }

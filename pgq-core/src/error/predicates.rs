@@ -3,6 +3,7 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
+use super::Installation;
 use crate::{DatabaseError, Error, EventId};
 
 impl Error {
@@ -20,6 +21,7 @@ impl Error {
             Self::ReadOnly { .. }
                 | Self::CreatedMeanwhile { .. }
                 | Self::BatchLost { .. }
+                | Self::ConsumerClaimed { .. }
                 | Self::RotatedMeanwhile { .. }
         ) || self.is_connection()
             || self.database().is_some_and(DatabaseError::is_conflict)
@@ -61,11 +63,16 @@ impl Error {
             | Self::NotExternalTicker { source, .. }
             | Self::ForeignTicks { source }
             | Self::UnknownParameter { source, .. }
+            | Self::MainConsumerBusy { source, .. }
+            | Self::SubConsumerBusy { source, .. }
             | Self::NotInstalled { source, .. }
             | Self::Encoding { source }
             | Self::EventTimestamp { source, .. }
+            | Self::Installation(Installation::Step { source, .. })
             | Self::Database { source, .. } => Some(source),
             Self::ReadOnly { source }
+            | Self::RotatedMeanwhile { source, .. }
+            | Self::NotInGroup { source, .. }
             | Self::UnexpectedAnswer { source, .. }
             | Self::EventNotFound { source, .. }
             | Self::MissingPrivilege { source, .. } => source.as_ref(),

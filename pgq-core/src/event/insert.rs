@@ -70,9 +70,31 @@ pub fn insert_many<'a>(queue: &'a str, events: &'a [NewEvent<'_>]) -> Call<'a, V
         .about(Subject::queue(queue))
         .refuse(events.iter().find_map(NewEvent::check_size))
         .bind(queue);
-    let column =
-        |field: usize| Param::Texts(events.iter().map(|event| event.field(field).map(Into::into)).collect());
-    (0..NewEvent::FIELDS).map(column).fold(call, Call::bind)
+    columns(events).fold(call, Call::bind)
+}
+
+/// Like [`insert_many`], but for the server it is one insert. Wraps `pgq.insert_events`, which the portable engine has; it notices
+/// itself what [`Error::RotatedMeanwhile`] stands for. [`can_insert_all`] tells whether it is there.
+///
+/// # Errors
+/// Like [`insert`]; [`Error::NotInstalled`] on PgQ's own engine.
+pub fn insert_all<'a>(queue: &'a str, events: &'a [NewEvent<'_>]) -> Call<'a, Vec<EventId>> {
+    const SQL: &str = "SELECT pgq.insert_events($1, $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])";
+    let inserted = |answer: Answer<'_>| {
+        answer.rows.iter().map(|row| Columns::of(row, answer.function).next().map(EventId)).collect()
+    };
+    let call = Call::new("pgq.insert_events", Role::Writer, SQL, inserted)
+        .about(Subject::queue(queue))
+        .refuse(events.iter().find_map(NewEvent::check_size))
+        .bind(queue);
+    columns(events).fold(call, Call::bind)
+}
+
+/// Whether this user has [`insert_all`].
+pub fn can_insert_all() -> Call<'static, bool> {
+    const SQL: &str = "SELECT coalesce(has_function_privilege(\
+         to_regprocedure('pgq.insert_events(text, text[], text[], text[], text[], text[], text[])'), 'EXECUTE'), false)";
+    Call::new("to_regprocedure", Role::Public, SQL, |answer| answer.value())
 }
 
 /// Inserts an event with an id, time, owner and retry count of the caller's choice, each `None` for the usual. Wraps
@@ -141,6 +163,13 @@ pub fn copy(queue: &str) -> Call<'_, Copy> {
         .bind(queue)
 }
 
+/// The fields of the events, an array for each.
+fn columns<'a>(events: &'a [NewEvent<'_>]) -> impl Iterator<Item = Param<'a>> {
+    let column =
+        |field| Param::Texts(events.iter().map(|event| event.field(field).map(Into::into)).collect());
+    (0..NewEvent::FIELDS).map(column)
+}
+
 /// The call that evaluates `expression` (over `from`) in a transaction that owns its id.
 fn own_txid<'a, T: 'a>(
     function: &'static str,
@@ -171,6 +200,6 @@ impl Answer<'_> {
     }
 
     fn rotated(&self) -> Error {
-        Error::RotatedMeanwhile { queue: self.subject.queue.unwrap_or_default().to_owned() }
+        Error::RotatedMeanwhile { queue: self.subject.queue.unwrap_or_default().to_owned(), source: None }
     }
 }

@@ -63,6 +63,20 @@ pub fn retry_many(batch: BatchId, retries: &[(EventId, Duration)]) -> Call<'stat
         .bind(times(retries))
 }
 
+/// Like [`retry_many`], but the server reads the batch once for all of them. Wraps `pgq.events_retry`, which the portable engine has.
+///
+/// # Errors
+/// [`Error::EventNotFound`]; then none is queued. [`Error::NotInstalled`] on PgQ's own engine.
+pub fn retry_set(batch: BatchId, retries: &[(EventId, Duration)]) -> Call<'static, u64> {
+    const SQL: &str = "SELECT pgq.events_retry($1, $2, $3::integer[])";
+    let queued = |answer: Answer<'_>| answer.value::<i32>().map(|count| count.unsigned_abs().into());
+    Call::new("pgq.events_retry", Role::Reader, SQL, queued)
+        .about(Subject::batch(batch))
+        .bind(batch.0)
+        .bind(ids(retries))
+        .bind(times(retries))
+}
+
 /// Like [`retry_many`], but the server reads the batch once for all of them; takes `pgq_admin`. Wraps `pgq.event_retry_raw` over
 /// `pgq.get_batch_events`.
 ///

@@ -60,15 +60,15 @@ fn other_encodings() {
     let server = Server::shared().unwrap();
     for encoding in ["LATIN1", "SQL_ASCII"] {
         for database in [
-            server.database_with_encoding(encoding).unwrap(),
-            server.empty_database_with_encoding(encoding).unwrap(),
+            server.new_database().encoding(encoding).create().unwrap(),
+            server.new_database().empty().encoding(encoding).create().unwrap(),
         ] {
             let mut client = Client::connect(database.conninfo(), NoTls).unwrap();
             let row = client.query_one("SELECT current_setting('server_encoding')", &[]).unwrap();
             assert_eq!(row.get::<_, &str>(0), encoding);
         }
     }
-    let error = server.database_with_encoding("it's none").unwrap_err();
+    let error = server.new_database().encoding("it's none").create().unwrap_err();
     assert!(matches!(error, Error::Database { .. }));
     assert!(error.source().unwrap().source().unwrap().to_string().contains("it's none"));
 }
@@ -100,7 +100,7 @@ async fn inside_a_runtime() {
         server.database().unwrap(),
         server.empty_database().unwrap(),
         Server::shared().unwrap().database().unwrap(),
-        Server::shared().unwrap().database_with_encoding("LATIN1").unwrap(),
+        Server::shared().unwrap().new_database().encoding("LATIN1").create().unwrap(),
     ] {
         let (client, connection) = tokio_postgres::connect(database.conninfo(), NoTls).await.unwrap();
         tokio::spawn(connection);

@@ -1,4 +1,5 @@
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pgq_core::{QueueConfig, Result};
@@ -232,4 +233,18 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration
         std::thread::sleep(Duration::from_millis(3));
     }
     start.elapsed()
+}
+
+/// Whether the database has the portable engine, which is right in some things that the extension leaves to the ticker.
+pub(crate) fn is_portable() -> bool {
+    pgq_testkit::engine().unwrap() != Some(pgq_testkit::Engine::Extension)
+}
+
+/// Lets the others end also when the test panics.
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

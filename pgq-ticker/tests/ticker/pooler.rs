@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::bed::{Bed, Options, Ticker, connect, until};
+use crate::bed::{Bed, Options, StopOnDrop, Ticker, connect, until};
 use crate::pgbouncer::PgBouncer;
 
 cases!(never_ticks_without_the_lock);
@@ -14,7 +14,7 @@ fn never_ticks_without_the_lock<T: Ticker>() {
     let Some(bouncer) = PgBouncer::before(bed.database.conninfo()) else { return };
     bed.execute(
         "CREATE TABLE made (pid int, has_lock bool); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         INSERT INTO made SELECT pg_backend_pid(), EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         INSERT INTO public.made SELECT pg_backend_pid(), EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
          AND pid = pg_backend_pid()); RETURN NULL; END $$; \
          CREATE TRIGGER note AFTER INSERT ON pgq.tick FOR EACH ROW EXECUTE FUNCTION note()",
     );
@@ -48,13 +48,4 @@ fn never_ticks_without_the_lock<T: Ticker>() {
     println!("{all} ticks");
     assert_eq!((without, bed.inversions()), (0, 0));
     assert_eq!(bed.count("SELECT count(DISTINCT pid) FROM made"), 1);
-}
-
-/// Lets the others end also when the test panics.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }

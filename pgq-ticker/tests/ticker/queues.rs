@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgq_core::QueueConfig;
 use pgq_sync::Consumer;
 
-use crate::bed::{Bed, Options, Ticker, until};
+use crate::bed::{Bed, Options, Ticker, is_portable, until};
 
 cases!(
     broken_snapshot,
@@ -163,7 +163,8 @@ fn disabled_queue<T: Ticker>() {
     bed.execute("UPDATE pgq.queue SET queue_disable_insert = true WHERE queue_name = 'disabled'");
     let ticker: T = bed.spawn(Options::all());
     until("the other's event is back", || bed.drain("q") == ["again"]);
-    assert_eq!(ticker.stats().failing.keys().collect::<Vec<_>>(), ["retry"]);
+    // The portable engine leaves the event where it is, which is no failure.
+    assert!(is_portable() || ticker.stats().failing.keys().eq(["retry"]), "{:?}", ticker.stats());
     assert_eq!(bed.count("SELECT count(*) FROM pgq.retry_queue"), 1);
     bed.execute("UPDATE pgq.queue SET queue_disable_insert = false");
     until("its event is back", || bed.drain("disabled") == ["again"]);

@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use super::{ChunkSize, Filter, Finish, NextBatch, OpenBatch, Pace};
+use crate::consumer::{self, IfClaimed};
+use crate::{BatchId, Call, Error, Result, batch, coop};
+
+/// Which batches a consumer wants, and how it reads them.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Reading {
+    /// How large and old a batch should be.
+    pub pace: Pace,
+    /// Which events are handed over; the others count as done.
+    pub filter: Filter,
+    /// How much is asked for at once.
+    pub chunk: ChunkSize,
+    /// How long another member of the group may be silent before its batch is taken over; for ever where it is `None`. Means
+    /// something to a subconsumer only.
+    pub dead_interval: Option<Duration>,
+}
+
+/// Who reads a queue, a consumer or a member of a group, and how. The drivers' `Consumer` and `SubConsumer` are built on it: what
+/// opens a batch of the one can never finish a batch of the other.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    queue: String,
+    name: String,
+    member: Option<Member>,
+    /// Which batches it wants.
+    pub reading: Reading,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    main: String,
+    sub: String,
+}
+
+impl Reader {
+    /// A consumer with a position of its own.
+    pub fn consumer(queue: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { queue: queue.into(), name: name.into(), member: None, reading: Reading::default() }
+    }
+
+    /// A subconsumer, which shares the position of `main`.
+    pub fn subconsumer(queue: impl Into<String>, main: &str, sub: &str) -> Self {
+        let member = Member { main: main.to_owned(), sub: sub.to_owned() };
+        let name = format!("{main}.{sub}");
+        Self { queue: queue.into(), name, member: Some(member), reading: Reading::default() }
+    }
+
+    /// The name of the queue.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// The name that PgQ knows it by: `main.sub` for a subconsumer.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens the next batch, to be run and committed on its own.
+    pub fn next(&self) -> Call<'_, Option<NextBatch>> {
+        let reading = &self.reading;
+        match &self.member {
+            None => batch::next_custom(&self.queue, &self.name, reading.pace),
+            Some(Member { main, sub }) => {
+                coop::next_custom(&self.queue, main, sub, reading.pace, reading.dead_interval)
+            }
+        }
+    }
+
+    /// The batch that [`next`](Self::next) opened.
+    pub fn open(&self, batch: NextBatch) -> OpenBatch {
+        OpenBatch::new(self.clone(), batch)
+    }
+
+    /// Claims the reader's name for the session; see [`consumer::claim`].
+    pub fn claim(&self) -> Call<'_, bool> {
+        consumer::claim(&self.queue, &self.name)
+    }
+
+    /// How long to wait before the next try, when another session had claimed it.
+    ///
+    /// # Errors
+    /// [`Error::ConsumerClaimed`], if that is what was wanted.
+    pub fn claimed(&self, if_claimed: IfClaimed) -> Result<Duration> {
+        match if_claimed {
+            IfClaimed::Wait => Ok(Duration::from_millis(500)),
+            IfClaimed::Fail => {
+                Err(Error::ConsumerClaimed { queue: self.queue.clone(), consumer: self.name.clone() })
+            }
+        }
+    }
+
+    /// Gives up what [`claim`](Self::claim) got; see [`consumer::release`].
+    pub fn release(&self) -> Call<'_, bool> {
+        consumer::release(&self.queue, &self.name)
+    }
+
+    /// The error that the batch is somebody else's now.
+    pub fn lost(&self, batch: BatchId) -> Error {
+        Error::BatchLost { queue: self.queue.clone(), consumer: self.name.clone(), batch }
+    }
+
+    /// What an error means for this batch of the reader: when it is not open any more, it was taken away.
+    pub fn explain(&self, batch: BatchId, error: Error) -> Error {
+        match error {
+            Error::BatchNotFound { .. } | Error::NotSubscribed { .. } => self.lost(batch),
+            error => error,
+        }
+    }
+
+    pub(super) fn finish(&self, batch: BatchId) -> Call<'_, Finish> {
+        match &self.member {
+            None => batch::finish(batch),
+            Some(Member { main, sub }) => coop::finish_fenced(&self.queue, main, sub, batch),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::fmt::Write as _;
+
+use crate::{Schema, Setup, files, lock, migration};
+
+impl Setup {
+    /// All of it as one script, of the portable engine, for a migration tool: it installs what is not there and brings what is there to the
+    /// release of this library. Can be run again.
+    ///
+    /// Plain SQL, for a multi-statement query, in one transaction; it does not begin or end one. Fails, and says why, where something else
+    /// than the portable engine is there.
+    pub fn sql(&self) -> String {
+        let mut script =
+            format!("-- PgQ, the portable engine: {}. Run it in one transaction.\n", self.names());
+        for schema in self.schemas() {
+            script.push_str(&guard(schema, self.schemas().any(|wanted| Some(wanted) == schema.needs())));
+        }
+        if self.roles {
+            section(&mut script, "roles", files::ROLES);
+        }
+        for schema in self.schemas() {
+            for migration in migration::after(migration::MIGRATIONS, schema, 0) {
+                let title = format!("{schema}: tables of release {}", migration.release);
+                section(&mut script, &title, &unless_newer(schema, migration.release, migration.sql));
+            }
+            if let Some(removed) = migration::drop_removed(migration::REMOVED, schema) {
+                let removed = unless_newer(schema, schema.release() + 1, &removed);
+                section(&mut script, &format!("{schema}: functions that are no more"), &removed);
+            }
+            for file in schema.files().iter().filter(|file| file.name != files::GRANTS || self.roles) {
+                section(&mut script, &format!("{schema}: {}", file.name), file.sql);
+            }
+        }
+        script
+    }
+}
+
+fn section(script: &mut String, title: &str, sql: &str) {
+    // Writing into a String does not fail.
+    let _ = write!(script, "\n-- {title}\n\n{sql}");
+}
+
+/// Refuses what [`Setup::install`] and [`Setup::upgrade`] refuse.
+fn guard(schema: Schema, needed_comes_too: bool) -> String {
+    let need = match schema.needs() {
+        Some(needed) if !needed_comes_too => format!(
+            "    if to_regnamespace('{needed}') is null then
+        raise exception 'schema {schema} needs schema {needed}, which is not there'
+            using hint = 'Install both.';
+    end if;\n"
+        ),
+        _ => String::new(),
+    };
+    let (lock, release) = (lock::take(), schema.release());
+    format!(
+        "
+do $$
+declare
+    v_release   integer;
+begin
+    {lock}
+{need}    if exists (select from pg_catalog.pg_extension where extname = '{schema}') then
+        raise exception 'schema {schema} is that of an extension'
+            using hint = 'Keep the extension and leave {schema} out, or move to the portable engine as its documentation says.';
+    end if;
+    if to_regprocedure('{schema}.portable_release()') is not null then
+        execute 'select {schema}.portable_release()' into v_release;
+        if v_release > {release} then
+            raise exception 'schema {schema} is of release %, and this script is of release {release}', v_release
+                using hint = 'Use the script of a newer library.';
+        end if;
+    elsif exists (
+        select from pg_catalog.pg_proc where pronamespace = to_regnamespace('{schema}')
+        union all
+        select from pg_catalog.pg_class where relnamespace = to_regnamespace('{schema}')
+    ) then
+        raise exception 'schema {schema} was made by neither an extension nor the portable engine'
+            using hint = 'Keep it and leave {schema} out, or drain its queues, drop it and run this again.';
+    end if;
+end
+$$;
+"
+    )
+}
+
+/// Runs the statements where an earlier release is installed.
+fn unless_newer(schema: Schema, release: i32, sql: &str) -> String {
+    format!(
+        "do $guard$
+declare
+    v_release   integer;
+begin
+    if to_regprocedure('{schema}.portable_release()') is not null then
+        execute 'select {schema}.portable_release()' into v_release;
+        if v_release < {release} then
+            execute $migration$
+{sql}
+$migration$;
+        end if;
+    end if;
+end
+$guard$;
+"
+    )
+}

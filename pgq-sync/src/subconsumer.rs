@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use pgq_core::batch::{self, ChunkSize, Finish, Reader};
+use pgq_core::consumer::{self, IfClaimed};
+use pgq_core::coop::{self, IfBusy};
+use pgq_core::{BatchId, ConsumerInfo, Created, Filter, Pace, Result};
+use postgres::tls::{MakeTlsConnect, TlsConnect};
+use postgres::{Client, Config, GenericClient, Socket};
+
+use crate::{Batch, ClientExt, Heartbeat, LoadedBatch, NextEvents, claim};
+
+/// A member of a cooperative consumer: it shares the position of the main consumer with the other members, and each batch goes to
+/// one of them. Takes the schema `pgq_coop`.
+///
+/// A batch that a dead member had open waits until it comes back under its name, or another one takes it over
+/// ([`dead_interval`](Self::dead_interval)). Whoever had it then finishes nothing any more, however late it wakes up: finishing
+/// asks, in the batch's transaction and under the lock that a takeover needs, whether the batch is still its own.
+///
+/// Names must not have dots. Give each member a name that it keeps over restarts, and do not read with
+/// [`Consumer`](crate::Consumer) under the name of the main consumer. Its [`unregister`](crate::Consumer::unregister) removes the
+/// whole group.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
+/// let worker = pgq_sync::SubConsumer::new("orders", "mail", "worker-1").dead_interval(Duration::from_secs(60));
+/// worker.register(&mut db)?;
+/// while let Some(mut batch) = worker.next_batch(&mut db)? {
+///     while let Some(event) = batch.next_event()? {
+///         batch.transaction().execute("INSERT INTO sent (id) VALUES ($1)", &[&event.id.0])?;
+///     }
+///     batch.finish()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SubConsumer {
+    main: String,
+    name: String,
+    reader: Reader,
+}
+
+impl SubConsumer {
+    /// Names a subconsumer of the consumer `main`; does not look whether they are registered.
+    pub fn new(queue: impl Into<String>, main: impl Into<String>, name: impl Into<String>) -> Self {
+        let (main, name) = (main.into(), name.into());
+        Self { reader: Reader::subconsumer(queue, &main, &name), main, name }
+    }
+
+    /// Takes over the batch of a member that has not opened, finished or beaten for so long. Never, unless set.
+    ///
+    /// Choose it longer than the longest batch takes, or have long batches [beat](Self::heartbeat): a member that is taken for dead
+    /// wrongly loses its work, not its events. The takeover happens in [`next_batch`](Self::next_batch) and its like, one dead
+    /// member at a time. A member that is only idle is unregistered by it, and registers itself again when it asks for a batch.
+    #[must_use]
+    pub fn dead_interval(mut self, interval: Duration) -> Self {
+        self.reader.reading.dead_interval = Some(interval);
+        self
+    }
+
+    /// Like [`Consumer::pace`](crate::Consumer::pace).
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.reader.reading.pace = pace;
+        self
+    }
+
+    /// Like [`Consumer::filter`](crate::Consumer::filter). All members should have the same.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.reader.reading.filter = filter;
+        self
+    }
+
+    /// Like [`Consumer::chunk`](crate::Consumer::chunk).
+    #[must_use]
+    pub fn chunk(mut self, chunk: ChunkSize) -> Self {
+        self.reader.reading.chunk = chunk;
+        self
+    }
+
+    /// The name of the queue.
+    pub fn queue(&self) -> &str {
+        self.reader.queue()
+    }
+
+    /// The name of the main consumer.
+    pub fn main(&self) -> &str {
+        &self.main
+    }
+
+    /// The name of the subconsumer in its group. PgQ lists it as `main.name`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Registers the subconsumer, and the main consumer at the newest tick if that is new. One round trip; see [`coop::register`].
+    pub fn register(&self, client: &mut impl GenericClient) -> Result<Created> {
+        client.call(coop::register(self.queue(), &self.main, &self.name))
+    }
+
+    /// Unregisters the subconsumer; 0 where it was not registered. The main consumer and its position stay.
+    ///
+    /// In one transaction (a savepoint inside one of yours). [`IfBusy::GiveBack`] has all events of an open batch retried by the
+    /// group, and finishes the batch, before the subconsumer goes: seven round trips.
+    ///
+    /// # Errors
+    /// [`Error::SubConsumerBusy`](pgq_core::Error::SubConsumerBusy) with [`IfBusy::Refuse`].
+    /// [`Error::BatchLost`](pgq_core::Error::BatchLost) if the batch was finished or taken over just now: try again.
+    pub fn unregister(&self, client: &mut impl GenericClient, if_busy: IfBusy) -> Result<u32> {
+        let mut transaction = client.transaction()?;
+        if if_busy == IfBusy::GiveBack {
+            self.give_back(&mut transaction)?;
+        }
+        let removed = transaction.call(coop::unregister(self.queue(), &self.main, &self.name))?;
+        transaction.commit()?;
+        Ok(removed)
+    }
+
+    fn give_back(&self, transaction: &mut impl GenericClient) -> Result<()> {
+        let info = transaction.call(consumer::info(self.queue(), self.reader.name()))?;
+        let Some(batch) = info.and_then(|info| info.current_batch) else { return Ok(()) };
+        let explain = |error| self.reader.explain(batch, error);
+        transaction.call(batch::retry(batch, Duration::ZERO)).map_err(explain)?;
+        let finish = coop::finish_fenced(self.queue(), &self.main, &self.name, batch);
+        match transaction.call(finish)? {
+            Finish::Done => Ok(()),
+            Finish::NotOpen => Err(self.reader.lost(batch)),
+        }
+    }
+
+    /// Looks at the subconsumer; `None` where it is not registered. One round trip; see [`consumer::info`].
+    pub fn info(&self, client: &mut impl GenericClient) -> Result<Option<ConsumerInfo>> {
+        client.call(consumer::info(self.queue(), self.reader.name()))
+    }
+
+    /// Like [`Consumer::claim`](crate::Consumer::claim), for the name of this subconsumer in its group.
+    ///
+    /// # Errors
+    /// Like [`Consumer::claim`](crate::Consumer::claim).
+    pub fn claim(&self, client: &mut impl GenericClient, if_claimed: IfClaimed) -> Result<()> {
+        claim::claim(client, &self.reader, if_claimed)
+    }
+
+    /// Like [`Consumer::release`](crate::Consumer::release).
+    pub fn release(&self, client: &mut impl GenericClient) -> Result<bool> {
+        client.call(self.reader.release())
+    }
+
+    /// Opens the next batch of the group that has events, or takes one over; `None` where there is none. Finishes empty ones
+    /// silently. Registers who is not registered.
+    ///
+    /// `pgq_coop.next_batch_custom` runs and commits on its own, for it locks the group; then the transaction of the batch begins
+    /// and its first events are fetched: three round trips. [`Batch::finish`] locks the group again, until its commit. That takes
+    /// the default isolation, read committed: with another one the finish fails when a sibling opened a batch meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`coop::next_custom`] and [`batch::cursor`].
+    pub fn next_batch<'c>(&self, client: &'c mut Client) -> Result<Option<Batch<'c>>> {
+        Batch::next(client, &self.reader)
+    }
+
+    /// Like [`Consumer::next_loaded`](crate::Consumer::next_loaded).
+    ///
+    /// # Errors
+    /// Like [`next_batch`](Self::next_batch).
+    pub fn next_loaded(&self, client: &mut Client) -> Result<Option<LoadedBatch>> {
+        match self.next_batch(client)? {
+            Some(batch) => batch.load().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Iterates over the events of all batches that this subconsumer gets now, like
+    /// [`Consumer::next_events`](crate::Consumer::next_events).
+    pub fn next_events<'c>(&self, client: &'c mut Client) -> NextEvents<'c> {
+        NextEvents::new(self.reader.clone(), client)
+    }
+
+    /// Beats for a batch on a thread of its own while the returned value lives, so that nobody takes it over however long the work
+    /// takes.
+    ///
+    /// Each beat makes a connection of its own by `config` and `tls`, three round trips, and closes it: the first one after
+    /// `every`, so a batch that is done sooner costs none. A third of the shortest `dead_interval` in the group is a good pace. A
+    /// beat locks the group for a moment, and nothing that the batch's own transaction holds before its finish: it works beside
+    /// [`Batch`] and [`LoadedBatch`]. Stop it before you finish the batch, or it may take the finish for a loss.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn work(event: &pgq_sync::pgq_core::Event) {}
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config: postgres::Config = "dbname=shop".parse()?;
+    /// # let mut db = config.connect(postgres::NoTls)?;
+    /// # let worker = pgq_sync::SubConsumer::new("orders", "mail", "worker-1");
+    /// while let Some(batch) = worker.next_loaded(&mut db)? {
+    ///     let every = Duration::from_secs(10);
+    ///     let heartbeat = worker.heartbeat(batch.info().id, config.clone(), postgres::NoTls, every)?;
+    ///     for event in batch.events() {
+    ///         if heartbeat.is_lost() {
+    ///             break;
+    ///         }
+    ///         work(event);
+    ///     }
+    ///     heartbeat.stop()?;
+    ///     batch.finish(&mut db)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// That of the operating system, if it gives no thread.
+    pub fn heartbeat<T>(
+        &self,
+        batch: BatchId,
+        config: Config,
+        tls: T,
+        every: Duration,
+    ) -> std::io::Result<Heartbeat>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Heartbeat::start(self.clone(), batch, config, tls, every)
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}
