@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::values::{NAMES, SETTINGS, TYPES, Type};
+
 /// A table, a trigger on it, and what is done to the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
@@ -35,150 +37,6 @@ struct Column {
     name: String,
     kind: Type,
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Type {
-    name: &'static str,
-    values: &'static [&'static str],
-}
-
-/// `a` and `b` are in most tables, others may be there twice and are then left out.
-const NAMES: &[&str] = &[
-    "a",
-    "b",
-    "my id",
-    "UPPER",
-    "select",
-    "a&b=c%",
-    "пр",
-    "d.o-t",
-    "x.y",
-    "a,b",
-    "q\"q",
-    "it's",
-    "%1$s",
-    "back\\slash",
-    "b ",
-    "id",
-    "my",
-    "Mixed",
-    "e",
-    "$1",
-    "_pgq_ev_type",
-    "_pgq_ev_data",
-    "_pgq_ev_extra1",
-    "_pgq_ev_extra2",
-    "_pgq_ev_extra4",
-    "_pgq_ev_id",
-    "tab\tkey",
-    "one of those names that are as long as the server lets them be",
-];
-
-const TEXTS: &[&str] = &[
-    "",
-    "x",
-    "it's",
-    " a  b ",
-    "AZaz09_.-~",
-    "+ % & = %20 %2b",
-    "l1\nl2\tx\r\n",
-    "é ß ж 日本 🦀",
-    "!\"#$'()*+,-./:;<=>?@[\\]^_`{|}~",
-    "\u{1}",
-    "\u{2}",
-    "\u{3}t",
-    "\u{1}\u{1f}\u{7f}\u{85}",
-    "null",
-    "NULL",
-    "\\000\\303\\\\",
-    "\\u0001 \\n",
-    "{\"a\": [1, null]}",
-    "t",
-    "(1,\"a b\")",
-];
-
-const TYPES: &[Type] = &[
-    Type { name: "integer", values: &["1", "-2", "2147483647"] },
-    Type { name: "bigint", values: &["1", "-9223372036854775808"] },
-    Type { name: "smallint", values: &["1", "2"] },
-    Type { name: "text", values: TEXTS },
-    Type { name: "varchar", values: TEXTS },
-    Type { name: "text collate blind", values: &["a", "A", "b"] },
-    Type { name: "char(9)", values: &["", "a", "a b", "it's", "é"] },
-    Type { name: "bpchar", values: &["a", "a ", "b"] },
-    Type { name: "name", values: &["a", "\"b\""] },
-    Type { name: "\"char\"", values: &["a", " "] },
-    Type { name: "boolean", values: &["t", "f"] },
-    Type { name: "numeric", values: &["1.0", "1.00", "12345678901234567890.1200", "NaN"] },
-    Type { name: "real", values: &["0.1", "0", "-0", "NaN", "Infinity"] },
-    Type { name: "float8", values: &["0.1", "0.1000000000000001", "0", "-0", "1e300"] },
-    Type { name: "bytea", values: &["\\x", "\\x00ff2041", "\\x5c"] },
-    Type { name: "date", values: &["2009-09-19", "infinity", "0044-03-15 BC", "12009-01-01"] },
-    Type {
-        name: "timestamp",
-        values: &["2009-09-19 11:59:48.599", "-infinity", "0044-03-15 10:00 BC", "12009-01-01"],
-    },
-    Type {
-        name: "timestamptz",
-        values: &["2009-09-19 11:59:48.599+02", "infinity", "1850-01-01 12:00+00", "0044-03-15 10:00 BC"],
-    },
-    Type { name: "time", values: &["11:59:48.5", "24:00"] },
-    Type { name: "timetz", values: &["11:59:48+03", "10:59:48+02"] },
-    Type { name: "interval", values: &["1 mon", "30 days", "1 year 2 mons 3 days 04:05:06.7", "-1 day"] },
-    Type { name: "json", values: &["{\"b\": 1,  \"a\":[1, null]}", "{\"b\":1}", "null", "\"\\u00e9\""] },
-    Type { name: "jsonb", values: &["{\"b\": 1,  \"a\":[1, null]}", "1.0", "1.00", "\"t\""] },
-    Type { name: "uuid", values: &["6f1d2a9e-0000-4000-8000-000000000001"] },
-    Type { name: "inet", values: &["10.0.0.1", "10.0.0.1/8"] },
-    Type { name: "cidr", values: &["10.0.0.0/8"] },
-    Type { name: "macaddr", values: &["08:00:2b:01:02:03"] },
-    Type { name: "money", values: &["12.34", "-1"] },
-    Type { name: "bit(4)", values: &["1010", "0000"] },
-    Type { name: "point", values: &["(1,2)", "(0,2)", "(-0,2)"] },
-    Type { name: "box", values: &["(1,1),(0,0)", "(2,0.5),(0,0)"] },
-    Type { name: "tsvector", values: &["b a", "a b", "'it''s':1A"] },
-    Type { name: "xml", values: &["<a/>", "<a></a>", "<a>&amp;</a>"] },
-    Type { name: "oid", values: &["42"] },
-    Type { name: "regclass", values: &["pg_class"] },
-    Type { name: "int4range", values: &["[1,5)", "empty"] },
-    Type { name: "numrange", values: &["[1.0,2]", "[1.00,2]"] },
-    Type { name: "int4multirange", values: &["{[1,3),[5,6)}", "{}"] },
-    Type { name: "integer[]", values: &["{1,2,NULL}", "{}", "{{1,2},{3,4}}", "[0:1]={1,2}"] },
-    Type { name: "text[]", values: &["{\"a b\",\"q\\\"q\",\"\",NULL,\"NULL\",\"c,d\"}", "{}"] },
-    Type { name: "numeric[]", values: &["{1.0}", "{1.00}"] },
-    Type { name: "boolean[]", values: &["{t,f,NULL}"] },
-    Type { name: "colour", values: &["red", "light blue"] },
-    Type { name: "pair", values: &["(1,\"a b\")", "(,)", "(1.0,x)", "(1.00,x)"] },
-    Type { name: "pair[]", values: &["{\"(1,a)\",NULL}"] },
-    Type { name: "point_and_json", values: &["(\"(1,2)\",{})", "(\"(1,2)\",\"{ }\")"] },
-    Type { name: "short", values: &["1.0", "1.00"] },
-    Type { name: "truth", values: &["t", "f"] },
-    Type { name: "whole", values: &["1", "2"] },
-    Type { name: "list", values: &["{1.0}", "{1.00}"] },
-    Type { name: "moment", values: &["2009-09-19 11:59:48+02"] },
-];
-
-/// What the types of [`TYPES`] need.
-pub(crate) const TYPES_SQL: &str = "create collation blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
-     create type colour as enum ('red', 'light blue'); create type pair as (n numeric, t text); \
-     create type point_and_json as (p point, j json); create domain short as numeric; create domain truth as boolean; \
-     create domain whole as integer not null; create domain list as numeric[]; create domain moment as timestamptz;";
-
-const SETTINGS: &[&str] = &[
-    "set datestyle = 'German, DMY'",
-    "set datestyle = 'SQL'",
-    "set timezone = 'Asia/Kolkata'",
-    "set timezone = 'Europe/Amsterdam'",
-    "set intervalstyle = 'iso_8601'",
-    "set bytea_output = 'escape'",
-    "set extra_float_digits = 0",
-    "set extra_float_digits = -5",
-    "set standard_conforming_strings = off",
-    "set quote_all_identifiers = on",
-    "set session_replication_role = 'local'",
-    "set plpgsql.extra_errors = 'all'",
-    "set plpgsql.extra_warnings = 'all'",
-    "set xmloption = 'document'",
-];
 
 impl Table {
     fn column(&self, index: &Index) -> &Column {

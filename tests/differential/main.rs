@@ -13,6 +13,7 @@ mod history;
 mod queues;
 mod runner;
 mod triggers;
+mod values;
 mod world;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

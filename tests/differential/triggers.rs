@@ -4,8 +4,9 @@ use pgq_testkit::postgres::{Client, NoTls, SimpleQueryMessage};
 use pgq_testkit::{Engine, Server};
 use proptest::prelude::*;
 
-use crate::changes::{Case, TYPES_SQL, cases, literal};
+use crate::changes::{Case, cases, literal};
 use crate::runner::explore;
+use crate::values::TYPES_SQL;
 
 /// The trigger functions of the portable engine and what they need.
 const PORTABLE: &[&str] = &[

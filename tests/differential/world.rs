@@ -255,7 +255,7 @@ impl World {
             told += &self.value_of("SELECT pgq.event_retry($1, $2, 0)", &[&batch, &id]);
             self.consumers[consumer].retried.push(number);
         }
-        String::new()
+        told
     }
 
     fn retry_all(&mut self, consumer: usize) -> String {

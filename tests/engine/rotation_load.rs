@@ -58,7 +58,8 @@ fn nothing_is_lost_or_repeated() -> crate::Result {
     assert!(lost.is_empty(), "{} of {} events are lost: {lost:?}", lost.len(), produced.len());
     assert!(repeated.is_empty(), "{repeated:?}");
     assert_eq!(seen.len(), produced.len());
-    assert!(rotations > 20, "only {rotations} rotations");
+    // How many more is a matter of speed.
+    assert!(rotations >= 3, "only {rotations} rotations: none came back to the table that it began with");
     Ok(())
 }
 

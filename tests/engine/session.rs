@@ -2,7 +2,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pgq_schema::{Schema, Setup};
 use pgq_testkit::postgres::config::Config;
 use pgq_testkit::postgres::{Client, NoTls, SimpleQueryMessage};
 use pgq_testkit::{Database, Engine, Server};
@@ -127,9 +126,5 @@ pub(crate) fn on_each_engine(case: impl Fn(Engine, &Database)) {
         return;
     }
     let database = server.new_database().engine(Engine::Extension).create().unwrap();
-    let mut session = Session::new(&database);
-    if session.answer("select to_regnamespace('pgq_coop')") == "~" {
-        session.run(&Setup::new().only([Schema::PgqCoop, Schema::PgqExt]).sql());
-    }
     case(Engine::Extension, &database);
 }

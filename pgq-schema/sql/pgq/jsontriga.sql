@@ -10,9 +10,10 @@ as $$
 $$;
 
 comment on function pgq._json_type_format(text[]) is
-    'The format of ev_type on a table with this key, for format() with the operation and the quoted schema and table.';
+    'The format of ev_type on a table with this key, for format() with the operation and the quoted schema '
+    'and table.';
 
-create or replace function pgq._json_row_format(i_columns text[], i_types oid[], i_visible integer[])
+create or replace function pgq._json_row_format(i_columns pgq._columns, i_visible integer[])
 returns text
 language sql
 stable
@@ -20,16 +21,16 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- The byte 3 marks booleans, whose t and f pgq._json_row replaces.
     select '{' || coalesce(string_agg(
-        replace(to_json(i_columns[i])::text, '%', '%%')
+        replace(to_json(i_columns.names[i])::text, '%', '%%')
         || case
-            when i_types[i] = any ('{smallint,integer,bigint}'::regtype[]) then ':%' || i || '$s'
-            when i_types[i] = 'boolean'::regtype then E':\x03%' || i || '$s'
+            when i_columns.types[i] = any ('{smallint,integer,bigint}'::regtype[]) then ':%' || i || '$s'
+            when i_columns.types[i] = 'boolean'::regtype then E':\x03%' || i || '$s'
             else ':"%' || i || '$s"'
         end, ',' order by i), '') || '}'
     from unnest(i_visible) i;
 $$;
 
-comment on function pgq._json_row_format(text[], oid[], integer[]) is
+comment on function pgq._json_row_format(pgq._columns, integer[]) is
     'The format of a row with these columns, for pgq._json_row. Most types are strings in it.';
 
 create or replace function pgq._json_escape(i_text text)
@@ -53,7 +54,8 @@ end;
 $$;
 
 comment on function pgq._json_escape(text) is
-    'What stands in a JSON string for a text. The bytes 1 and 2, which mark the ends of values and NULLs, stay.';
+    'What stands in a JSON string for a text. The bytes 1 and 2, which mark the ends of values and NULLs, '
+    'stay.';
 
 create or replace function pgq._json_escaped(i_values text[])
 returns text[]
@@ -74,7 +76,8 @@ begin
 end;
 $$;
 
-comment on function pgq._json_escaped(text[]) is 'Values as they stand in JSON strings, and the byte 2 for NULL.';
+comment on function pgq._json_escaped(text[]) is
+    'Values as they stand in JSON strings, and the byte 2 for NULL.';
 
 create or replace function pgq._json_times(i_trigger pgq._trigger, i_row record, i_values text[])
 returns text[]
@@ -89,7 +92,9 @@ begin
     foreach i in array i_trigger.times loop
         v_value := v_values[i];
         if current_setting('datestyle') not like 'ISO%' then
-            execute format('select to_json(($1).%I) #>> array[]::text[]', i_trigger.columns[i]) into v_value using i_row;
+            execute format('select to_json(($1).%I) #>> array[]::text[]', i_trigger.columns[i])
+            into v_value
+            using i_row;
         elsif v_value ~ ' [0-9]' then
             -- A time: it gets a T before it, and its offset from UTC gets minutes.
             v_value := regexp_replace(v_value, ' ', 'T');
@@ -121,7 +126,8 @@ begin
 end;
 $$;
 
-comment on function pgq._json_row(pgq._trigger, record, text[]) is 'A row with these values as a JSON object.';
+comment on function pgq._json_row(pgq._trigger, record, text[]) is
+    'A row with these values as a JSON object.';
 
 create or replace function pgq.jsontriga()
 returns trigger
@@ -146,18 +152,21 @@ begin
         if tg_level = 'STATEMENT' then
             perform pgq._check_statement(tg_argv[:], tg_op, tg_when, v_table);
             v_type := format(
-                pgq._json_type_format(pgq._key_columns(tg_relid)), tg_op, to_json(tg_table_schema), to_json(tg_table_name));
+                pgq._json_type_format(pgq._key_columns(tg_relid)),
+                tg_op, to_json(tg_table_schema), to_json(tg_table_name));
             v_id := pgq.insert_event(tg_argv[0], v_type, '{}', v_table, null, null, null);
             exit event;
         end if;
 
         -- See pgq.logutriga.
         v_trigger := case when tg_relid = pgq._row_relation(case when false then new end) then
-            (pgq._trigger_setups('jsontriga', pgq._row_relation(case when false then new end)))[array_position(
-                pgq._trigger_keys('jsontriga', pgq._row_relation(case when false then new end)), tg_argv[:]::text)]
+            (pgq._trigger_setups('jsontriga', case when false then new end))[
+                array_position(
+                    pgq._trigger_keys('jsontriga', case when false then new end), tg_argv[:]::text)]
         end;
         if v_trigger.arguments is null or v_trigger.problem is not null then
-            v_trigger := pgq._trigger_setup('jsontriga', tg_relid, tg_argv[:]);
+            v_trigger := pgq._trigger_setup(
+                'jsontriga', tg_relid, pgq._row_columns(new, tg_relid), tg_argv[:]);
         end if;
         if v_trigger.hindered then
             perform pgq._check_trigger(v_trigger, tg_op, tg_when, v_table);

@@ -38,15 +38,17 @@ begin
             exit event;
         end if;
 
-        -- "case when false then new end" is a NULL of the table's type that the planner knows, so that it makes constants
-        -- of all that is called with it. Because of the comparison the plan has the table's oid in it, and with that it is
-        -- dropped as soon as the table, its key or its triggers change.
+        -- "case when false then new end" is a NULL of the table's type that the planner knows, so that it
+        -- makes constants of all that is called with it. Because of the comparison the plan has the table's
+        -- oid in it, and with that it is dropped as soon as the table, its key or its triggers change.
         v_trigger := case when tg_relid = pgq._row_relation(case when false then new end) then
-            (pgq._trigger_setups('logutriga', pgq._row_relation(case when false then new end)))[array_position(
-                pgq._trigger_keys('logutriga', pgq._row_relation(case when false then new end)), tg_argv[:]::text)]
+            (pgq._trigger_setups('logutriga', case when false then new end))[
+                array_position(
+                    pgq._trigger_keys('logutriga', case when false then new end), tg_argv[:]::text)]
         end;
         if v_trigger.arguments is null or v_trigger.problem is not null then
-            v_trigger := pgq._trigger_setup('logutriga', tg_relid, tg_argv[:]);
+            v_trigger := pgq._trigger_setup(
+                'logutriga', tg_relid, pgq._row_columns(new, tg_relid), tg_argv[:]);
         end if;
         if v_trigger.hindered then
             perform pgq._check_trigger(v_trigger, tg_op, tg_when, v_table);
@@ -96,6 +98,7 @@ end;
 $$;
 
 comment on function pgq.logutriga() is
-    'Trigger that writes each change of a row as an event: names and values, urlencoded. Arguments: the queue, then any of '
-    'ignore=, pkey=, backup, SKIP, deny, when=, ev_type=, ev_data=, ev_extra1= to ev_extra4=. Who changes the table needs '
-    'EXECUTE on pgq.insert_event. It is stable so that expressions see what the statement sees.';
+    'Trigger that writes each change of a row as an event: names and values, urlencoded. Arguments: the '
+    'queue, then any of ignore=, pkey=, backup, SKIP, deny, when=, ev_type=, ev_data=, ev_extra1= to '
+    'ev_extra4=. Who changes the table needs EXECUTE on pgq.insert_event. It is stable so that expressions '
+    'see what the statement sees.';

@@ -5,7 +5,8 @@ stable
 as $$
 begin
     return (
-        select '(' || coalesce(string_agg(quote_ident(i_trigger.columns[i]), ',' order by i), '') || ') values ('
+        select '(' || coalesce(string_agg(quote_ident(i_trigger.columns[i]), ',' order by i), '')
+            || ') values ('
             || coalesce(string_agg(coalesce(quote_literal(i_values[i]), 'null'), ',' order by i), '') || ')'
         from unnest(i_trigger.visible) i);
 end;
@@ -56,14 +57,16 @@ begin
         if v_first_key is null or i_old_values[v_first_key] is null then
             raise exception 'logtriga: Unexpected NULL key value';
         end if;
-        v_set := quote_ident(i_trigger.columns[v_first_key]) || '=' || quote_literal(i_old_values[v_first_key]);
+        v_set := quote_ident(i_trigger.columns[v_first_key]) || '='
+            || quote_literal(i_old_values[v_first_key]);
     end if;
     return v_set || ' where ' || pgq._sql_where(i_trigger, i_old_values);
 end;
 $$;
 
 comment on function pgq._sql_update(pgq._trigger, integer[], text[], text[]) is
-    'What follows UPDATE, the table and SET for these changes; the key is set to what it is where there are none.';
+    'What follows UPDATE, the table and SET for these changes; the key is set to what it is where there are '
+    'none.';
 
 create or replace function pgq.sqltriga()
 returns trigger
@@ -94,11 +97,13 @@ begin
 
         -- See pgq.logutriga.
         v_trigger := case when tg_relid = pgq._row_relation(case when false then new end) then
-            (pgq._trigger_setups('sqltriga', pgq._row_relation(case when false then new end)))[array_position(
-                pgq._trigger_keys('sqltriga', pgq._row_relation(case when false then new end)), tg_argv[:]::text)]
+            (pgq._trigger_setups('sqltriga', case when false then new end))[
+                array_position(
+                    pgq._trigger_keys('sqltriga', case when false then new end), tg_argv[:]::text)]
         end;
         if v_trigger.arguments is null or v_trigger.problem is not null then
-            v_trigger := pgq._trigger_setup('sqltriga', tg_relid, tg_argv[:]);
+            v_trigger := pgq._trigger_setup(
+                'sqltriga', tg_relid, pgq._row_columns(new, tg_relid), tg_argv[:]);
         end if;
         if v_trigger.hindered then
             perform pgq._check_trigger(v_trigger, tg_op, tg_when, v_table);
@@ -153,5 +158,5 @@ end;
 $$;
 
 comment on function pgq.sqltriga() is
-    'Trigger like pgq.logutriga, which writes the part of a statement that follows the name of the table. Of an update it '
-    'writes the columns that changed.';
+    'Trigger like pgq.logutriga, which writes the part of a statement that follows the name of the table. '
+    'Of an update it writes the columns that changed.';

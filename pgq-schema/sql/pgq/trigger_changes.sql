@@ -11,12 +11,14 @@ begin
     elsif i_trigger.skip and i_when = 'AFTER' then
         raise exception 'SKIP does not work in AFTER trigger.';
     elsif i_trigger.deny then
-        raise exception 'Table ''%'' to queue ''%'': change not allowed (%)', i_table, i_trigger.arguments[1], i_op;
+        raise exception 'Table ''%'' to queue ''%'': change not allowed (%)',
+            i_table, i_trigger.arguments[1], i_op;
     end if;
 end;
 $$;
 
-comment on function pgq._check_trigger(pgq._trigger, text, text, text) is 'Raises what a trigger has against this operation.';
+comment on function pgq._check_trigger(pgq._trigger, text, text, text) is
+    'Raises what a trigger has against this operation.';
 
 create or replace function pgq._check_statement(i_arguments text[], i_op text, i_when text, i_table text)
 returns void
@@ -45,7 +47,8 @@ comment on function pgq._check_statement(text[], text, text, text) is
     'Raises what a trigger for each statement has against this operation. Only TRUNCATE is for those.';
 
 create or replace function pgq._changes(
-    i_trigger pgq._trigger, i_all boolean, i_new record, i_old record, i_new_values text[], i_old_values text[])
+    i_trigger pgq._trigger, i_all boolean,
+    i_new record, i_old record, i_new_values text[], i_old_values text[])
 returns integer[]
 language plpgsql
 stable
@@ -83,7 +86,7 @@ begin
             when 'other' then v_others := v_others || i;
             else v_ignored := true;
         end case;
-        -- With ignore= a key is not looked at once there is something to tell, and so an update may change it.
+        -- As in C: with ignore=, the key is not looked at any more once another column is found to differ.
         exit when v_others <> '{}' and not i_all;
     end loop;
     return case when v_others <> '{}' or not v_ignored then v_others end;
@@ -91,10 +94,11 @@ end;
 $$;
 
 comment on function pgq._changes(pgq._trigger, boolean, record, record, text[], text[]) is
-    'All columns that an update changed, or the first of them, or NULL where they are all to be ignored. Fails where '
-    'the key changed.';
+    'All columns that an update changed, or the first of them, or NULL where they are all to be ignored. '
+    'Fails where the key changed.';
 
-create or replace function pgq._changed_values(i_columns text[], i_numbers integer[], i_new record, i_old record)
+create or replace function pgq._changed_values(
+    i_columns text[], i_numbers integer[], i_new record, i_old record)
 returns integer[]
 language plpgsql
 stable
@@ -106,18 +110,24 @@ begin
     -- Arrays are compared by the = of the type itself, whatever operators the search path shows.
     v_sql := (
         select string_agg(
-            format('case when array[($1).%1$I] operator(pg_catalog.<>) array[($2).%1$I] then %2$s end', i_columns[n], n),
+            format(
+                'case when array[($1).%1$I] operator(pg_catalog.<>) array[($2).%1$I] then %2$s end',
+                i_columns[n], n),
             ', ' order by n)
         from unnest(i_numbers) n);
-    execute format('select array_remove(array[%s]::integer[], null)', v_sql) into v_changed using i_new, i_old;
+    execute format('select array_remove(array[%s]::integer[], null)', v_sql)
+    into v_changed
+    using i_new, i_old;
     return v_changed;
 end;
 $$;
 
 comment on function pgq._changed_values(text[], integer[], record, record) is
-    'Which of these columns differ between two rows by the operator = of their type. None of them is NULL in either row.';
+    'Which of these columns differ between two rows by the operator = of their type. None of them is NULL '
+    'in either row.';
 
-create or replace function pgq._special_fields(i_trigger pgq._trigger, i_row record, i_values text[], i_fields text[])
+create or replace function pgq._special_fields(
+    i_trigger pgq._trigger, i_row record, i_values text[], i_fields text[])
 returns text[]
 language plpgsql
 stable
@@ -146,5 +156,5 @@ end;
 $$;
 
 comment on function pgq._special_fields(pgq._trigger, record, text[], text[]) is
-    'The fields ev_type, ev_data, ev_extra1 to ev_extra4 of an event after magic columns and expressions, or NULL where when= '
-    'does not want the event.';
+    'The fields ev_type, ev_data, ev_extra1 to ev_extra4 of an event after magic columns and expressions, '
+    'or NULL where when= does not want the event.';

@@ -25,7 +25,8 @@ begin
 end;
 $$;
 
-comment on function pgq._comment_at_start(text) is 'The comment that begins with the text''s first characters, or NULL where it has no end.';
+comment on function pgq._comment_at_start(text) is
+    'The comment that begins with the text''s first characters, or NULL where it has no end.';
 
 create or replace function pgq._dollar_string_at_start(i_sql text)
 returns text
@@ -78,8 +79,8 @@ end;
 $$;
 
 comment on function pgq._expression_tokens(text) is
-    'Takes an expression apart: blanks, comments, strings, words with their dots, and single characters. Fails at '
-    'identifiers in double quotes, and at letters other than A to Z, outside strings.';
+    'Takes an expression apart: blanks, comments, strings, words with their dots, and single characters. '
+    'Fails at identifiers in double quotes, and at letters other than A to Z, outside strings.';
 
 create or replace function pgq._expression_sql(i_expression text, i_columns text[], i_types oid[])
 returns text
@@ -98,22 +99,29 @@ declare
     v_sql       text;
     v_token     text;
 begin
+    -- They are parameters, which an expression may also name by number. This shows what is wrong with it.
+    select '(' || string_agg(format_type(i_types[array_position(i_columns, name)], null), ', ' order by n)
+        || ')'
+    into v_types
+    from unnest(v_used) with ordinality as t (name, n);
+    select string_agg(coalesce('$' || array_position(v_used, token), token), '' order by n)
+    into v_sql
+    from unnest(v_tokens) with ordinality as t (token, n);
+    begin
+        execute concat('prepare pgq_expression', v_types, ' as select ', v_sql);
+        deallocate pgq_expression;
+    exception
+        when insufficient_privilege then
+            -- It may be but the names of the types that are out of reach.
+            null;
+    end;
+
     foreach v_token in array v_tokens loop
         if v_token ~ E'^\\$[0-9]+$' and v_used[left(substr(v_token, 2), 9)::integer] is null then
             raise exception 'there is no parameter %', v_token
                 using errcode = 'undefined_parameter';
         end if;
     end loop;
-
-    -- They are parameters, which an expression may also name by number. This shows what is wrong with it.
-    select '(' || string_agg(format_type(i_types[array_position(i_columns, name)], null), ', ' order by n) || ')'
-    into v_types
-    from unnest(v_used) with ordinality as t (name, n);
-    select string_agg(coalesce('$' || array_position(v_used, token), token), '' order by n)
-    into v_sql
-    from unnest(v_tokens) with ordinality as t (token, n);
-    execute concat('prepare pgq_expression', v_types, ' as select ', v_sql);
-    deallocate pgq_expression;
 
     -- For each row there is but one parameter, the row.
     select string_agg(
@@ -129,8 +137,9 @@ end;
 $$;
 
 comment on function pgq._expression_sql(text, text[], oid[]) is
-    'The query of an expression: words that equal the name of a column, to the letter, become that column of the row '
-    '$1. Fails where the server does not understand it, with the names that the session''s search path shows.';
+    'The query of an expression: words that equal the name of a column, to the letter, become that column '
+    'of the row $1. Fails where the server does not understand it, with the names that the session''s '
+    'search path shows.';
 
 create or replace function pgq._evaluate(i_sql text, i_row record)
 returns text
@@ -152,7 +161,8 @@ end;
 $$;
 
 comment on function pgq._evaluate(text, record) is
-    'The result of a query of pgq._expression_sql about this row, with the names that the writer of the row may use.';
+    'The result of a query of pgq._expression_sql about this row, with the names that the writer of the row '
+    'may use.';
 
 create or replace function pgq._is_wanted(i_sql text, i_row record)
 returns boolean

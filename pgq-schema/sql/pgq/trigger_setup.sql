@@ -17,7 +17,7 @@ begin
             columns         text[],
             kinds           text[],     -- of the columns: key, ignored, magic, other
             compared        integer[],  -- the columns that an update has to compare
-            comparisons     text[],     -- of the columns: see pgq._comparison
+            comparisons     text[],     -- of the columns: see pgq._row_columns
             visible         integer[],  -- the columns that an event has
             magic           integer[],  -- the columns that are ev_type, ev_data, ev_extra1 to ev_extra4
             unknown_magic   text,       -- a magic column that is none of these
@@ -31,7 +31,8 @@ begin
 end;
 $$;
 
-comment on type pgq._trigger is 'What a trigger is told by its arguments and by its table: made by pgq._trigger_setup.';
+comment on type pgq._trigger is
+    'What a trigger is told by its arguments and by its table: made by pgq._trigger_setup.';
 
 create or replace function pgq._trigger_arguments(
     i_arguments text[], i_columns text[], i_types oid[], i_truncate boolean)
@@ -91,16 +92,16 @@ $$;
 comment on function pgq._trigger_arguments(text[], text[], oid[], boolean) is
     'What the arguments of a trigger on a table with these columns say. The first argument is the queue.';
 
-create or replace function pgq._trigger_setup(i_function text, i_relation regclass, i_arguments text[])
+create or replace function pgq._trigger_setup(
+    i_function text, i_relation oid, i_columns pgq._columns, i_arguments text[])
 returns pgq._trigger
 language plpgsql
 stable
 as $$
 declare
     c_magic     constant text[] := '{type,data,extra1,extra2,extra3,extra4}';
-    v_columns   text[] := pgq._columns(i_relation);
-    v_types     oid[] := pgq._column_types(i_relation, v_columns);
-    v_trigger   pgq._trigger := pgq._trigger_arguments(i_arguments, v_columns, v_types, false);
+    v_trigger   pgq._trigger := pgq._trigger_arguments(
+        i_arguments, i_columns.names, i_columns.types, false);
     v_key       text[] := pgq._key_columns(i_relation);
     v_name      text;
     v_ignored   boolean;
@@ -113,8 +114,8 @@ begin
     end if;
 
     v_trigger.compared := '{}';
-    for i in 1..cardinality(v_columns) loop
-        v_name := v_columns[i];
+    for i in 1..cardinality(i_columns.names) loop
+        v_name := i_columns.names[i];
         v_ignored := v_trigger.ignored is not null and pgq._is_listed(v_name, v_trigger.ignored);
         v_trigger.kinds[i] := case
             when starts_with(v_name, '_pgq_ev_') then 'magic'
@@ -135,31 +136,31 @@ begin
         -- All ask whether the key changed, the rest is of interest to ignore= and to sqltriga.
         if v_trigger.kinds[i] = 'key' or v_trigger.ignored is not null or i_function = 'sqltriga' then
             v_trigger.compared := v_trigger.compared || i;
-            v_trigger.comparisons[i] := pgq._comparison(i_relation, v_name, v_types[i]);
         end if;
     end loop;
 
-    v_trigger.columns := v_columns;
+    v_trigger.columns := i_columns.names;
+    v_trigger.comparisons := i_columns.comparisons;
     v_trigger.special := num_nonnulls(v_trigger.expressions, v_trigger.magic, v_trigger.unknown_magic) > 0;
-    v_trigger.wide_sql := pgq._wide_sql(v_columns);
+    v_trigger.wide_sql := pgq._wide_sql(i_columns.names);
     if i_function = 'jsontriga' then
-        v_trigger.row_format := pgq._json_row_format(v_columns, v_types, v_trigger.visible);
+        v_trigger.row_format := pgq._json_row_format(i_columns, v_trigger.visible);
         v_trigger.type_format := pgq._json_type_format(v_key);
         v_trigger.times := array(
             select n
-            from unnest(v_types) with ordinality as t (type, n)
+            from unnest(i_columns.types) with ordinality as t (type, n)
             where type = any ('{date,timestamp,timestamptz}'::regtype[]));
     else
-        v_trigger.row_format := pgq._url_row_format(v_columns, v_trigger.visible);
+        v_trigger.row_format := pgq._url_row_format(i_columns.names, v_trigger.visible);
     end if;
     return v_trigger;
 end;
 $$;
 
-comment on function pgq._trigger_setup(text, regclass, text[]) is
+comment on function pgq._trigger_setup(text, oid, pgq._columns, text[]) is
     'What a trigger with this function, on this table, with these arguments has to do for each row.';
 
-create or replace function pgq._trigger_arguments_on(i_function text, i_relation regclass)
+create or replace function pgq._trigger_arguments_on(i_function text, i_relation oid)
 returns table (trigger_oid oid, arguments text[])
 language sql
 stable
@@ -177,30 +178,41 @@ as $$
         and t.tgfoid = to_regprocedure(format('pgq.%I()', i_function));
 $$;
 
-comment on function pgq._trigger_arguments_on(text, regclass) is
+comment on function pgq._trigger_arguments_on(text, oid) is
     'The arguments of all triggers with this function on a table.';
 
-create or replace function pgq._trigger_setups(i_function text, i_relation regclass)
+create or replace function pgq._trigger_setups(i_function text, i_row anyelement)
 returns pgq._trigger[]
-language sql
+language plpgsql
 immutable
 as $$
-    select array_agg(pgq._trigger_setup(i_function, i_relation, t.arguments) order by t.trigger_oid)
-    from pgq._trigger_arguments_on(i_function, i_relation) t;
+declare
+    v_relation  oid := pgq._row_relation(i_row);
+    v_columns   pgq._columns := pgq._row_columns(i_row, v_relation);
+begin
+    return array(
+        select pgq._trigger_setup(i_function, v_relation, v_columns, t.arguments)
+        from pgq._trigger_arguments_on(i_function, v_relation) t
+        order by t.trigger_oid);
+end;
 $$;
 
-comment on function pgq._trigger_setups(text, regclass) is
-    'The setups of all triggers with this function on a table. It is called immutable so that the planner calls it: '
-    'see pgq.logutriga.';
+comment on function pgq._trigger_setups(text, anyelement) is
+    'The setups of all triggers with this function on the table that a row, which may be NULL, is of. Called '
+    'immutable so that the planner calls it: see pgq.logutriga.';
 
-create or replace function pgq._trigger_keys(i_function text, i_relation regclass)
+create or replace function pgq._trigger_keys(i_function text, i_row anyelement)
 returns text[]
-language sql
+language plpgsql
 immutable
 as $$
-    select array_agg(t.arguments::text order by t.trigger_oid)
-    from pgq._trigger_arguments_on(i_function, i_relation) t;
+begin
+    return array(
+        select t.arguments::text
+        from pgq._trigger_arguments_on(i_function, pgq._row_relation(i_row)) t
+        order by t.trigger_oid);
+end;
 $$;
 
-comment on function pgq._trigger_keys(text, regclass) is
+comment on function pgq._trigger_keys(text, anyelement) is
     'The arguments that belong to pgq._trigger_setups, to find one by them.';

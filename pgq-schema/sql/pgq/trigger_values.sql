@@ -11,8 +11,8 @@ begin
                 from generate_series(1, v_width) n));
         end if;
         execute format('comment on type pgq._row%s is %L', v_width,
-            'A row of that many columns as text: plpgsql assigns anything to a refcursor, which is text inside, by '
-            'the output function of its type. To text itself some types have casts, which write them differently.');
+            'A row of that many columns as text: plpgsql assigns anything to a refcursor, which is text, by '
+            'the output function of its type. Casts to text itself write some types differently.');
 
         execute format('
 create or replace function pgq._values_%1$s(i_row record)
@@ -58,8 +58,8 @@ end;
 $$;
 
 comment on function pgq._values(record, integer, text) is
-    'The values of a row of so many columns, each as the output function of its type writes it. Rows of more than '
-    '256 columns are read by the statement of pgq._wide_sql.';
+    'The values of a row of so many columns, each as the output function of its type writes it. Rows of '
+    'more than 256 columns are read by the statement of pgq._wide_sql.';
 
 create or replace function pgq._wide_sql(i_columns text[])
 returns text
@@ -124,8 +124,8 @@ end;
 $$;
 
 comment on function pgq._urlencode_bytes(bytea) is
-    'Encodes all but letters, digits and _.- as %xx, and a space as +. The bytes 1 and 2 stay, as they are the marks of '
-    'pgq._urlencoded.';
+    'Encodes all but letters, digits and _.- as %xx, and a space as +. The bytes 1 and 2 stay, as they are '
+    'the marks of pgq._urlencoded.';
 
 create or replace function pgq._urlencode(i_text text)
 returns text
@@ -134,9 +134,10 @@ stable
 strict
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Every replace() that finds something makes a copy, so giants go by pieces, which may end inside a character.
+    -- Every replace() that finds something makes a copy, so giants go by pieces. These may cut characters.
     select replace(replace(
-        string_agg(pgq._urlencode_bytes(substr(bytes, n, 250000)), '' order by n), E'\x01', '%01'), E'\x02', '%02')
+        string_agg(pgq._urlencode_bytes(substr(bytes, n, 250000)), '' order by n),
+        E'\x01', '%01'), E'\x02', '%02')
     from convert_to(i_text, getdatabaseencoding()) as bytes
         cross join generate_series(1, greatest(octet_length(bytes), 1), 250000) n;
 $$;
