@@ -4,10 +4,10 @@
 
 use std::error::Error;
 
-use pgq::NewEvent;
 use pgq::sync::postgres::{Client, NoTls};
 use pgq::sync::{Consumer, ExactlyOnce, Queue};
 use pgq::ticker::sync::Ticker;
+use pgq::{EmptyBatches, NewEvent};
 use pgq_testkit::Server;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let queue = Queue::new("sales");
     queue.create(&mut db)?;
-    let consumer = Consumer::new("sales", "warehouse");
+    // The record goes from tick to tick, so it needs every batch, also those without events.
+    let consumer = Consumer::new("sales", "warehouse").empty_batches(EmptyBatches::HandOver);
     consumer.register(&mut db)?;
     queue.insert_events(
         &mut db,

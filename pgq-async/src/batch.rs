@@ -55,7 +55,7 @@ impl<'c> Batch<'c> {
 
     async fn pass_empty(&mut self, reader: &Reader) -> Result<bool> {
         self.fill().await?;
-        while self.open.is_empty() {
+        while self.open.is_passed() {
             if !self.finish_and_open(reader).await? {
                 return Ok(false);
             }

@@ -1,6 +1,6 @@
 use std::borrow::BorrowMut;
 
-use pgq_core::batch::{ChunkSize, Reader};
+use pgq_core::batch::{ChunkSize, EmptyBatches, Reader};
 use pgq_core::consumer::{self, IfClaimed};
 use pgq_core::{ConsumerInfo, Created, Filter, Pace, Result, TickId};
 use tokio_postgres::{Client, GenericClient};
@@ -43,6 +43,14 @@ impl Consumer {
         self
     }
 
+    /// Sets what becomes of batches that have no event for this consumer. They are passed, unless set;
+    /// [`ExactlyOnce::by_tick`](crate::ExactlyOnce::by_tick) needs them handed over.
+    #[must_use]
+    pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
+        self.reader.reading.empty_batches = empty_batches;
+        self
+    }
+
     /// The name of the queue.
     pub fn queue(&self) -> &str {
         self.reader.queue()
@@ -78,10 +86,15 @@ impl Consumer {
     /// called: without it, two that use one name do the same work, and the second to finish loses it. Ends with the session, or by
     /// [`release`](Self::release). One round trip for each try; see [`consumer::claim`].
     ///
-    /// Keeps out only those that claim too. Useless on a connection that a pooler hands on.
+    /// Keeps out only those that claim too. Useless on a connection that a pooler hands on. A future of it that is dropped may have
+    /// got the claim.
     ///
     /// # Errors
     /// [`Error::ConsumerClaimed`](pgq_core::Error::ConsumerClaimed) with [`IfClaimed::Fail`].
+    ///
+    /// # Panics
+    /// With [`IfClaimed::Wait`], when it has to wait outside of a tokio runtime, or in one without time: build it with `enable_time` or
+    /// `enable_all`.
     pub async fn claim(&self, client: &impl GenericClient, if_claimed: IfClaimed) -> Result<()> {
         claim::claim(client, &self.reader, if_claimed).await
     }
@@ -91,7 +104,8 @@ impl Consumer {
         client.call(self.reader.release()).await
     }
 
-    /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently.
+    /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently,
+    /// unless [`empty_batches`](Self::empty_batches) says otherwise.
     ///
     /// `pgq.next_batch_custom` runs and commits on its own; then the transaction of the batch begins and its first events are
     /// fetched: three round trips.

@@ -8,8 +8,9 @@ use crate::ClientExt;
 /// that database.
 ///
 /// ```no_run
+/// use pgq_async::pgq_core::EmptyBatches;
 /// # async fn example(mut db: tokio_postgres::Client, mut warehouse: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// # let consumer = pgq_async::Consumer::new("orders", "warehouse");
+/// let consumer = pgq_async::Consumer::new("orders", "warehouse").empty_batches(EmptyBatches::HandOver);
 /// let once = pgq_async::ExactlyOnce::new("shop: orders");
 /// while let Some(mut batch) = consumer.next_batch(&mut db).await? {
 ///     match once.by_tick(&mut warehouse, batch.info()).await? {
@@ -30,7 +31,8 @@ use crate::ClientExt;
 /// Commit the target first, then finish the batch. When the process dies in between, the batch comes again and is skipped.
 ///
 /// - [`by_tick`](Self::by_tick) knows gaps and repetitions, also after a restore of one of the databases: the choice for a
-///   [`Consumer`](crate::Consumer).
+///   [`Consumer`](crate::Consumer). It needs every batch, also those without events: set
+///   [`Consumer::empty_batches`](crate::Consumer::empty_batches) to [`EmptyBatches::HandOver`](pgq_core::EmptyBatches::HandOver).
 /// - [`by_batch`](Self::by_batch) remembers the last batch. It does not see that batches are missing, or that the queue's database was
 ///   restored and gives a batch the id that it gave another one before.
 /// - [`by_event`](Self::by_event) commits each event, so that a large batch goes on where it was. Otherwise like `by_batch`.
@@ -59,6 +61,10 @@ impl ExactlyOnce {
 
     /// Begins the transaction that applies the batch, with its last tick recorded in it; `None` where the batch was applied before.
     /// The first batch ever is taken as the beginning. Three round trips.
+    ///
+    /// The batches must come without a gap, so from a consumer that is handed the empty ones too
+    /// ([`EmptyBatches::HandOver`](pgq_core::EmptyBatches::HandOver)). One that passes them gets the error below after the first such
+    /// batch, and from then on.
     ///
     /// Those that apply under the same name wait for each other, from here to the end of the transaction. Dropping the transaction
     /// rolls back.

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
-use pgq_core::{BatchId, Error, Result, coop};
+use pgq_core::coop::{self, Beats};
+use pgq_core::{BatchId, Error, Result};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, Socket};
 
@@ -14,11 +15,18 @@ use crate::{ClientExt, SubConsumer};
 
 /// Keeps a batch from being taken over while it is polled. Comes from [`SubConsumer::heartbeat`].
 ///
-/// Ends when the batch is lost, with [`Error::BatchLost`], or when beating makes no sense: with an error that will last, such as a
-/// missing right. A beat that fails for another reason, or gets no answer until the next one is due, is left out. Dropping it ends
-/// it.
+/// Ends by itself when the batch is lost, with [`Error::BatchLost`], or by an error that will last, such as a missing right or a
+/// database without PgQ; both may come from the first beat. A beat that fails for another reason is left out; the next one comes in its
+/// time, and [`stop`](Self::stop) gives the error of the last one.
+///
+/// A beat may take [`Beats::limit`]: `every`, but at least 5 seconds. It is given up then, and that is its `lock_timeout` too, so that
+/// no backend is left waiting for the group. Dropping the heartbeat ends it, and a beat that is on its way.
 #[must_use = "a heartbeat beats only while it is polled"]
-pub struct Heartbeat(BoxFuture<'static, Error>);
+pub struct Heartbeat {
+    beats: Beats,
+    next: Box<dyn Fn() -> BoxFuture<'static, Result<()>> + Send>,
+    current: BoxFuture<'static, Result<()>>,
+}
 
 impl Heartbeat {
     pub(crate) fn new<T>(member: SubConsumer, batch: BatchId, config: Config, tls: T, every: Duration) -> Self
@@ -28,17 +36,29 @@ impl Heartbeat {
         T::Stream: Send + 'static,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let beats = async move {
-            loop {
+        let beats = Beats::new(every);
+        let (every, limit) = (beats.every(), beats.limit());
+        let next = move || {
+            let (member, config, tls) = (member.clone(), config.clone(), tls.clone());
+            let next = async move {
                 tokio::time::sleep(every).await;
-                let beat = beat(&member, batch, &config, tls.clone());
-                match tokio::time::timeout(every, beat).await {
-                    Ok(Err(error)) if coop::ends_heartbeat(&error) => return error,
-                    _ => {}
+                let beat = beat(&member, batch, &config, tls, limit);
+                match tokio::time::timeout(limit, beat).await {
+                    Ok(ended) => ended,
+                    Err(_) => Err(Beats::new(every).overdue()),
                 }
-            }
+            };
+            next.boxed()
         };
-        Self(beats.boxed())
+        Self { beats, current: next(), next: Box::new(next) }
+    }
+
+    /// Ends it, to be called before the batch is finished. A beat that is on its way is given up.
+    ///
+    /// # Errors
+    /// The error of the last beat, if that failed and the heartbeat did not end with it.
+    pub fn stop(self) -> Result<()> {
+        self.beats.stop()
     }
 }
 
@@ -46,24 +66,31 @@ impl Future for Heartbeat {
     type Output = Error;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Error> {
-        self.0.poll_unpin(cx)
+        loop {
+            let ended = ready!(self.current.poll_unpin(cx));
+            if let Err(error) = self.beats.ended(ended) {
+                return Poll::Ready(error);
+            }
+            self.current = (self.next)();
+        }
     }
 }
 
 impl fmt::Debug for Heartbeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heartbeat").finish_non_exhaustive()
+        f.debug_struct("Heartbeat").field("beats", &self.beats).finish_non_exhaustive()
     }
 }
 
-async fn beat<T>(member: &SubConsumer, batch: BatchId, config: &Config, tls: T) -> Result<()>
+async fn beat<T>(member: &SubConsumer, batch: BatchId, config: &Config, tls: T, limit: Duration) -> Result<()>
 where
     T: MakeTlsConnect<Socket>,
 {
     let (mut client, connection) = config.connect(tls).await?;
     let beat = async move {
         let transaction = client.transaction().await?;
-        match transaction.call(coop::beat(member.queue(), member.main(), member.name(), batch)).await? {
+        let call = coop::beat(member.queue(), member.main(), member.name(), batch, limit);
+        match transaction.call(call).await? {
             true => Ok(transaction.commit().await?),
             false => {
                 transaction.rollback().await?;

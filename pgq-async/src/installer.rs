@@ -61,16 +61,16 @@ impl Installer {
         self
     }
 
-    /// Tells what [`install`](Self::install) would do. Changes nothing. Up to two round trips.
+    /// Tells what [`install`](Self::install) would do. Changes nothing. One round trip.
     ///
     /// # Errors
     /// Those of [`install`](Self::install) that can be foreseen.
     pub async fn plan(&self, client: &impl GenericClient) -> Result<Plan> {
-        self.setup.install(&survey(client).await?)
+        self.setup.install(&client.call(Survey::ask()).await?)
     }
 
-    /// Installs what is not there, and tells what it did. What is there is kept as it is, of whichever release, so an application may
-    /// call it at every start: two round trips then, and no lock. Else one for each step, about fifty.
+    /// Installs what is not there, and tells what it found and did. What is there is kept as it is, of whichever release, so an
+    /// application may call it at every start: one round trip then, and no lock. Else one for each step, about fifty.
     ///
     /// In a transaction of yours that keeps its snapshot, it cannot see what others install meanwhile: it does that again, or fails.
     ///
@@ -78,13 +78,13 @@ impl Installer {
     /// Those of [`Installation`](pgq_core::Installation): another engine than the one that was asked for, something of unknown origin, a
     /// right that is missing, a step that failed. Nothing is changed then.
     pub async fn install(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client).await?;
+        let before = client.call(Survey::ask()).await?;
         let plan = self.setup.install(&before)?;
         if plan.is_empty() {
             return Ok(plan);
         }
         let transaction = begin(client, &before, &self.setup.lock()).await?;
-        let plan = self.setup.install(&survey(&transaction).await?)?;
+        let plan = self.setup.install(&transaction.call(Survey::ask()).await?)?;
         run(&transaction, &plan).await?;
         transaction.commit().await?;
         Ok(plan)
@@ -99,9 +99,9 @@ impl Installer {
     /// Those of [`Installation`](pgq_core::Installation): nothing is there, or something newer, of another engine or of unknown origin; a
     /// right that is missing; a step that failed. Nothing is changed then.
     pub async fn upgrade(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client).await?;
+        let before = client.call(Survey::ask()).await?;
         let transaction = begin(client, &before, &self.setup.lock()).await?;
-        let survey = survey(&transaction).await?;
+        let survey = transaction.call(Survey::ask()).await?;
         step(&transaction, &self.setup.pin()).await?;
         let plan = self.setup.upgrade(&survey, &transaction.call(Inventory::ask()).await?)?;
         if plan.is_empty() {
@@ -114,13 +114,13 @@ impl Installer {
     }
 
     /// Compares what is there with what this library would install: functions, their bodies and attributes, tables, constraints, indexes,
-    /// sequences, owners and grants. Empty where nothing differs. An extension is not looked into. Changes nothing; six round trips.
+    /// sequences, owners and grants. Empty where nothing differs. An extension is not looked into. Changes nothing; five round trips.
     ///
     /// # Errors
     /// Those of [`Installation`](pgq_core::Installation): something newer, of another engine or of unknown origin.
     pub async fn check(&self, client: &mut impl GenericClient) -> Result<Vec<Difference>> {
         let transaction = client.transaction().await?;
-        let survey = survey(&transaction).await?;
+        let survey = transaction.call(Survey::ask()).await?;
         step(&transaction, &self.setup.pin()).await?;
         let inventory = transaction.call(Inventory::ask()).await?;
         transaction.rollback().await?;
@@ -130,19 +130,21 @@ impl Installer {
     /// Drops the schemas that are there, the extension too, in reverse order. Refuses while there are queues, recorded positions, or
     /// triggers and views of other schemas that depend on them, unless [`with_data`](Self::with_data) is set. The roles stay.
     ///
-    /// Waits for everybody who works with PgQ's tables, and makes new ones wait. About nine round trips.
+    /// A schema that somebody else made for this user goes too. Who may not create schemas cannot install again then.
+    ///
+    /// Waits for everybody who works with PgQ's tables, and makes new ones wait. About eight round trips.
     ///
     /// # Errors
     /// Those of [`Installation`](pgq_core::Installation): in use, of unknown origin, a right that is missing, a step that failed. Nothing
     /// is changed then.
     pub async fn uninstall(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client).await?;
+        let before = client.call(Survey::ask()).await?;
         let plan = self.setup.uninstall(&before)?;
         if plan.is_empty() {
             return Ok(plan);
         }
         let transaction = begin(client, &before, &self.setup.lock_tables()).await?;
-        let mut survey = survey(&transaction).await?;
+        let mut survey = transaction.call(Survey::ask()).await?;
         if let Some(contents) = self.setup.contents(&survey) {
             survey.add(transaction.call(contents).await?);
         }
@@ -162,14 +164,6 @@ impl From<Setup> for Installer {
     fn from(setup: Setup) -> Self {
         Self { setup }
     }
-}
-
-async fn survey(client: &impl GenericClient) -> Result<Survey> {
-    let mut survey = client.call(Survey::ask()).await?;
-    if let Some(releases) = survey.releases() {
-        survey.add(client.call(releases).await?);
-    }
-    Ok(survey)
 }
 
 async fn begin<'c>(

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use pgq_core::batch::{self, ChunkSize, Finish, Reader};
+use pgq_core::batch::{self, ChunkSize, EmptyBatches, Finish, Reader};
 use pgq_core::consumer::{self, IfClaimed};
 use pgq_core::coop::{self, IfBusy};
 use pgq_core::{BatchId, ConsumerInfo, Created, Filter, Pace, Result};
@@ -36,16 +36,13 @@ use crate::{Batch, ClientExt, Heartbeat, LoadedBatch, NextEvents, claim};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SubConsumer {
-    main: String,
-    name: String,
     reader: Reader,
 }
 
 impl SubConsumer {
     /// Names a subconsumer of the consumer `main`; does not look whether they are registered.
     pub fn new(queue: impl Into<String>, main: impl Into<String>, name: impl Into<String>) -> Self {
-        let (main, name) = (main.into(), name.into());
-        Self { reader: Reader::subconsumer(queue, &main, &name), main, name }
+        Self { reader: Reader::subconsumer(queue, main, name) }
     }
 
     /// Takes over the batch of a member that has not opened, finished or beaten for so long. Never, unless set.
@@ -80,6 +77,13 @@ impl SubConsumer {
         self
     }
 
+    /// Like [`Consumer::empty_batches`](crate::Consumer::empty_batches).
+    #[must_use]
+    pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
+        self.reader.reading.empty_batches = empty_batches;
+        self
+    }
+
     /// The name of the queue.
     pub fn queue(&self) -> &str {
         self.reader.queue()
@@ -87,23 +91,23 @@ impl SubConsumer {
 
     /// The name of the main consumer.
     pub fn main(&self) -> &str {
-        &self.main
+        self.reader.main()
     }
 
     /// The name of the subconsumer in its group. PgQ lists it as `main.name`.
     pub fn name(&self) -> &str {
-        &self.name
+        self.reader.sub().unwrap_or_default()
     }
 
     /// Registers the subconsumer, and the main consumer at the newest tick if that is new. One round trip; see [`coop::register`].
     pub async fn register(&self, client: &impl GenericClient) -> Result<Created> {
-        client.call(coop::register(self.queue(), &self.main, &self.name)).await
+        client.call(coop::register(self.queue(), self.main(), self.name())).await
     }
 
     /// Unregisters the subconsumer; 0 where it was not registered. The main consumer and its position stay.
     ///
     /// In one transaction (a savepoint inside one of yours). [`IfBusy::GiveBack`] has all events of an open batch retried by the
-    /// group, and finishes the batch, before the subconsumer goes: seven round trips.
+    /// group, and finishes the batch, before the subconsumer goes: six round trips, else three.
     ///
     /// # Errors
     /// [`Error::SubConsumerBusy`](pgq_core::Error::SubConsumerBusy) with [`IfBusy::Refuse`].
@@ -113,7 +117,7 @@ impl SubConsumer {
         if if_busy == IfBusy::GiveBack {
             self.give_back(&transaction).await?;
         }
-        let removed = transaction.call(coop::unregister(self.queue(), &self.main, &self.name)).await?;
+        let removed = transaction.call(coop::unregister(self.queue(), self.main(), self.name())).await?;
         transaction.commit().await?;
         Ok(removed)
     }
@@ -123,7 +127,7 @@ impl SubConsumer {
         let Some(batch) = info.and_then(|info| info.current_batch) else { return Ok(()) };
         let explain = |error| self.reader.explain(batch, error);
         transaction.call(batch::retry(batch, Duration::ZERO)).await.map_err(explain)?;
-        let finish = coop::finish_fenced(self.queue(), &self.main, &self.name, batch);
+        let finish = coop::finish_fenced(self.queue(), self.main(), self.name(), batch);
         match transaction.call(finish).await? {
             Finish::Done => Ok(()),
             Finish::NotOpen => Err(self.reader.lost(batch)),
@@ -139,6 +143,9 @@ impl SubConsumer {
     ///
     /// # Errors
     /// Like [`Consumer::claim`](crate::Consumer::claim).
+    ///
+    /// # Panics
+    /// Like [`Consumer::claim`](crate::Consumer::claim).
     pub async fn claim(&self, client: &impl GenericClient, if_claimed: IfClaimed) -> Result<()> {
         claim::claim(client, &self.reader, if_claimed).await
     }
@@ -149,7 +156,7 @@ impl SubConsumer {
     }
 
     /// Opens the next batch of the group that has events, or takes one over; `None` where there is none. Finishes empty ones
-    /// silently. Registers who is not registered.
+    /// silently, unless [`empty_batches`](Self::empty_batches) says otherwise. Registers who is not registered.
     ///
     /// `pgq_coop.next_batch_custom` runs and commits on its own, for it locks the group; then the transaction of the batch begins
     /// and its first events are fetched: three round trips. [`Batch::finish`] locks the group again, until its commit. That takes
@@ -185,6 +192,8 @@ impl SubConsumer {
     /// `every`, so a batch that is done sooner costs none. A third of the shortest `dead_interval` in the group is a good pace. A
     /// beat locks the group for a moment, and nothing that the batch's own transaction holds before its finish: it works beside
     /// [`Batch`] and [`LoadedBatch`]. Stop it before you finish the batch, or it may take the finish for a loss.
+    /// An `every` of less than 100 milliseconds, such as 0, is taken as that. See [`Heartbeat`] for how long a beat may take, and for
+    /// what ends it.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -203,6 +212,9 @@ impl SubConsumer {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// When it is polled outside of a tokio runtime, or in one without time: build it with `enable_time` or `enable_all`.
     pub fn heartbeat<T>(&self, batch: BatchId, config: Config, tls: T, every: Duration) -> Heartbeat
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,

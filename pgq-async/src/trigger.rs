@@ -29,10 +29,14 @@ pub trait TriggerExt {
 
 impl TriggerExt for Trigger {
     async fn attach(&self, client: &impl GenericClient, table: impl Into<Table>) -> Result<()> {
-        Ok(client.batch_execute(&self.attach_sql(table)?).await?)
+        let table = table.into();
+        let sql = self.attach_sql(table.clone())?;
+        client.batch_execute(&sql).await.map_err(|error| table.error("CREATE TRIGGER", error))
     }
 
     async fn detach(&self, client: &impl GenericClient, table: impl Into<Table>) -> Result<()> {
-        Ok(client.batch_execute(&self.detach_sql(table)?).await?)
+        let table = table.into();
+        let sql = self.detach_sql(table.clone())?;
+        client.batch_execute(&sql).await.map_err(|error| table.error("DROP TRIGGER", error))
     }
 }

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::answer::Columns;
 use crate::subject::Subject;
-use crate::{DatabaseError, Error, Param, Result, Role};
+use crate::{BatchId, DatabaseError, Error, Param, Result, Role};
 
 /// A request as a value: the SQL of one of PgQ's functions, its bound parameters, and the decoder of its answer.
 ///
@@ -68,6 +68,11 @@ impl<'a, T> Call<'a, T> {
 
     pub(crate) fn about(mut self, subject: Subject<'a>) -> Self {
         self.subject = subject;
+        self
+    }
+
+    pub(crate) fn about_batch(mut self, batch: BatchId) -> Self {
+        self.subject.batch = Some(batch);
         self
     }
 

@@ -4,8 +4,11 @@
 //! PgQ knows a subconsumer as a consumer `main.sub`, so neither name may have a dot: `a.b` of `c` and `c` of `a.b` would be the
 //! same. The calls refuse such names with [`Error::InvalidValue`], before anything is sent.
 
+mod beats;
+
 use std::time::Duration;
 
+pub use self::beats::Beats;
 use crate::answer::Columns;
 use crate::batch::{Finish, NextBatch, Pace, done};
 use crate::call::Answer;
@@ -147,17 +150,23 @@ pub fn finish_fenced<'a>(queue: &'a str, main: &'a str, sub: &'a str, batch: Bat
 }
 
 /// Shows that the subconsumer is alive and tells whether the batch is still its own. Wraps `pgq_coop.next_batch(text, text, text)`.
+/// Waits for the group's lock no longer than `limit`, which it sets as `lock_timeout` of the transaction.
 ///
 /// To be run in a transaction that is committed after `true` and rolled back after `false`: then the function may have registered
 /// the subconsumer anew, and opened another batch.
-pub fn beat<'a>(queue: &'a str, main: &'a str, sub: &'a str, batch: BatchId) -> Call<'a, bool> {
-    const SQL: &str = "SELECT coalesce(pgq_coop.next_batch($1, $2, $3) = $4, false)";
+pub fn beat<'a>(
+    queue: &'a str,
+    main: &'a str,
+    sub: &'a str,
+    batch: BatchId,
+    limit: Duration,
+) -> Call<'a, bool> {
+    const SQL: &str = "WITH limits AS MATERIALIZED (SELECT set_config('lock_timeout', $5::text, true) AS lock) \
+         SELECT coalesce(pgq_coop.next_batch($1, $2, $3) = $4, false) FROM limits WHERE lock IS NOT NULL";
+    // 0 would be no limit at all.
+    let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).max(1);
     fenced("pgq_coop.next_batch", SQL, |answer| answer.value(), queue, main, sub, batch)
-}
-
-/// Whether a [`beat`] that failed with this should be the last one: the batch is lost, or the error will stay.
-pub fn ends_heartbeat(error: &Error) -> bool {
-    matches!(error, Error::BatchLost { .. }) || !error.is_transient()
+        .bind(Param::Int(Some(milliseconds)))
 }
 
 /// The version of pgq_coop, such as `3.4`; `None` where PgQ's own was installed without `CREATE EXTENSION`. Wraps
@@ -197,8 +206,7 @@ fn fenced<'a, T: 'a>(
     sub: &'a str,
     batch: BatchId,
 ) -> Call<'a, T> {
-    let subject = Subject { subconsumer: Some(sub), batch: Some(batch), ..Subject::consumer(queue, main) };
-    member(function, sql, decode, queue, main, sub).about(subject).bind(batch.0)
+    member(function, sql, decode, queue, main, sub).about_batch(batch).bind(batch.0)
 }
 
 fn batch_id(answer: Answer<'_>) -> Result<Option<BatchId>> {
@@ -239,7 +247,7 @@ mod tests {
                 next_or_take_over("q", main, sub, Duration::ZERO).request().map(drop),
                 next_custom("q", main, sub, Pace::default(), None).request().map(drop),
                 finish_fenced("q", main, sub, BatchId(1)).request().map(drop),
-                beat("q", main, sub, BatchId(1)).request().map(drop),
+                beat("q", main, sub, BatchId(1), Duration::ZERO).request().map(drop),
             ];
             for result in refused {
                 let text = result.unwrap_err().to_string();

@@ -84,7 +84,8 @@ pub fn set_last_tick<'a>(consumer: &'a str, subconsumer: &'a str, tick: Option<T
 }
 
 /// Records the tick at the end of the batch, if the record stands at its begin, or there is none yet. Wraps
-/// `pgq_ext.get_last_tick(text, text)` and `pgq_ext.set_last_tick(text, text, bigint)`. Take [`lock`] first.
+/// `pgq_ext.get_last_tick(text, text)` and `pgq_ext.set_last_tick(text, text, bigint)`. Take [`lock`] first. Takes every batch, also
+/// those without events ([`EmptyBatches::HandOver`](crate::EmptyBatches::HandOver)).
 ///
 /// # Errors
 /// [`Error::PositionGap`] if the record stands anywhere else: events would be missing, or be applied again.

@@ -35,7 +35,7 @@ pub mod version;
 
 pub use chrono;
 
-pub use batch::{BatchInfo, ChunkSize, Filter, NextBatch, Pace};
+pub use batch::{BatchInfo, ChunkSize, EmptyBatches, Filter, NextBatch, Pace};
 pub use call::Call;
 pub use change::{Change, Op};
 pub use consumer::ConsumerInfo;

@@ -15,7 +15,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) event: Option<EventId>,
 }
 
-/// The conditions that PgQ reports by text alone, under P0001 (PL/pgSQL) or XX000 (C): how the text starts, how it ends.
+/// The conditions that PgQ reports by text alone, under P0001 (PL/pgSQL) or XX000 (C): how the text starts, and what follows in it.
 const CONDITIONS: &[(&str, &str, Condition)] = &[
     ("No such event queue", "", Condition::QueueNotFound),
     ("No such queue", "", Condition::QueueNotFound),
@@ -44,10 +44,10 @@ const CONDITIONS: &[(&str, &str, Condition)] = &[
     ("could not serialize access: the event tables of queue ", "", Condition::RotatedMeanwhile),
     ("main consumer has batch open?", "", Condition::MainConsumerBusy),
     ("subconsumer has active batch", "", Condition::SubConsumerBusy),
-    ("consumer \"", "\"", Condition::NotInGroup),
+    ("consumer \"", "\" is not a subconsumer of \"", Condition::NotInGroup),
 ];
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
     QueueNotFound,
     QueueHasConsumers,
@@ -86,7 +86,7 @@ impl<'a> Subject<'a> {
     /// The error that `source` stands for when `function` failed with it.
     pub(crate) fn error(&self, function: &'static str, role: Role, source: DatabaseError) -> Error {
         let Some(state) = source.sqlstate() else {
-            return Error::Database { function: Some(function), source };
+            return Error::Database { function: Some(function), table: None, source };
         };
         match *state {
             SqlState::INSUFFICIENT_PRIVILEGE => {
@@ -106,7 +106,7 @@ impl<'a> Subject<'a> {
             | SqlState::INTERNAL_ERROR
             | SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => self.condition(function, source),
-            _ => Error::Database { function: Some(function), source },
+            _ => Error::Database { function: Some(function), table: None, source },
         }
     }
 
@@ -127,11 +127,9 @@ impl<'a> Subject<'a> {
 
     fn condition(&self, function: &'static str, source: DatabaseError) -> Error {
         let message = source.message().unwrap_or_default();
-        let known =
-            CONDITIONS.iter().find(|(start, end, _)| message.starts_with(start) && message.ends_with(end));
-        match known {
-            Some(&(_, _, condition)) => self.known(condition, source),
-            None => Error::Database { function: Some(function), source },
+        match reported(message) {
+            Some(condition) => self.known(condition, source),
+            None => Error::Database { function: Some(function), table: None, source },
         }
     }
 
@@ -166,5 +164,24 @@ impl<'a> Subject<'a> {
             Condition::SubConsumerBusy => Error::SubConsumerBusy { queue, consumer: self.member(), source },
             Condition::NotInGroup => self.not_in_group(Some(source)),
         }
+    }
+}
+
+fn reported(message: &str) -> Option<Condition> {
+    let is_it = |(start, part, _): &&(&str, &str, _)| {
+        message.strip_prefix(start).is_some_and(|rest| rest.contains(part))
+    };
+    CONDITIONS.iter().find(is_it).map(|&(_, _, condition)| condition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_as_main_consumer_is_another_condition() {
+        let taken = "consumer \"m.a\" of queue \"q\" is not a subconsumer of \"m\"";
+        assert_eq!(reported(taken), Some(Condition::NotInGroup));
+        assert_eq!(reported("consumer \"m.a\" of queue \"q\" is a subconsumer of \"m\""), None);
     }
 }

@@ -12,21 +12,55 @@ pub(crate) const GRANTS: &str = "grants";
 
 pub(crate) const ROLES: &str = include_str!("../sql/roles.sql");
 
-macro_rules! files {
-    ($folder:literal: $($name:literal)*) => {
-        &[$(File { name: $name, sql: include_str!(concat!("../sql/", $folder, "/", $name, ".sql")) }),*]
-    };
-}
-
 // In the order in which they run.
-pub(crate) const PGQ: &[File] = files!("pgq":
-    "schema" "tables" "version" "names" "insert_static" "insert" "insert_many" "ticker" "queue" "queue_tables" "consumer" "batch"
-    "events" "retry" "info" "rotation" "maintenance" "repair" "trigger_values" "trigger_expressions" "trigger_table" "trigger_setup"
-    "trigger_changes" "logutriga" "jsontriga" "sqltriga" "privileges" "grants");
-pub(crate) const PGQ_COOP: &[File] =
-    files!("pgq_coop": "schema" "version" "subconsumer" "batch" "privileges" "grants");
-pub(crate) const PGQ_EXT: &[File] =
-    files!("pgq_ext": "schema" "tables" "version" "tick" "batch" "event" "privileges" "grants");
+pub(crate) const PGQ: &[File] = &[
+    File { name: SCHEMA, sql: include_str!("../sql/pgq/schema.sql") },
+    File { name: "tables", sql: include_str!("../sql/pgq/tables.sql") },
+    File { name: "version", sql: include_str!("../sql/pgq/version.sql") },
+    File { name: "names", sql: include_str!("../sql/pgq/names.sql") },
+    File { name: "insert_static", sql: include_str!("../sql/pgq/insert_static.sql") },
+    File { name: "insert", sql: include_str!("../sql/pgq/insert.sql") },
+    File { name: "insert_many", sql: include_str!("../sql/pgq/insert_many.sql") },
+    File { name: "ticker", sql: include_str!("../sql/pgq/ticker.sql") },
+    File { name: "queue", sql: include_str!("../sql/pgq/queue.sql") },
+    File { name: "queue_tables", sql: include_str!("../sql/pgq/queue_tables.sql") },
+    File { name: "consumer", sql: include_str!("../sql/pgq/consumer.sql") },
+    File { name: "batch", sql: include_str!("../sql/pgq/batch.sql") },
+    File { name: "events", sql: include_str!("../sql/pgq/events.sql") },
+    File { name: "retry", sql: include_str!("../sql/pgq/retry.sql") },
+    File { name: "info", sql: include_str!("../sql/pgq/info.sql") },
+    File { name: "rotation", sql: include_str!("../sql/pgq/rotation.sql") },
+    File { name: "maintenance", sql: include_str!("../sql/pgq/maintenance.sql") },
+    File { name: "repair", sql: include_str!("../sql/pgq/repair.sql") },
+    File { name: "trigger_values", sql: include_str!("../sql/pgq/trigger_values.sql") },
+    File { name: "trigger_expressions", sql: include_str!("../sql/pgq/trigger_expressions.sql") },
+    File { name: "trigger_table", sql: include_str!("../sql/pgq/trigger_table.sql") },
+    File { name: "trigger_setup", sql: include_str!("../sql/pgq/trigger_setup.sql") },
+    File { name: "trigger_changes", sql: include_str!("../sql/pgq/trigger_changes.sql") },
+    File { name: "logutriga", sql: include_str!("../sql/pgq/logutriga.sql") },
+    File { name: "jsontriga", sql: include_str!("../sql/pgq/jsontriga.sql") },
+    File { name: "sqltriga", sql: include_str!("../sql/pgq/sqltriga.sql") },
+    File { name: "privileges", sql: include_str!("../sql/pgq/privileges.sql") },
+    File { name: GRANTS, sql: include_str!("../sql/pgq/grants.sql") },
+];
+pub(crate) const PGQ_COOP: &[File] = &[
+    File { name: SCHEMA, sql: include_str!("../sql/pgq_coop/schema.sql") },
+    File { name: "version", sql: include_str!("../sql/pgq_coop/version.sql") },
+    File { name: "subconsumer", sql: include_str!("../sql/pgq_coop/subconsumer.sql") },
+    File { name: "batch", sql: include_str!("../sql/pgq_coop/batch.sql") },
+    File { name: "privileges", sql: include_str!("../sql/pgq_coop/privileges.sql") },
+    File { name: GRANTS, sql: include_str!("../sql/pgq_coop/grants.sql") },
+];
+pub(crate) const PGQ_EXT: &[File] = &[
+    File { name: SCHEMA, sql: include_str!("../sql/pgq_ext/schema.sql") },
+    File { name: "tables", sql: include_str!("../sql/pgq_ext/tables.sql") },
+    File { name: "version", sql: include_str!("../sql/pgq_ext/version.sql") },
+    File { name: "tick", sql: include_str!("../sql/pgq_ext/tick.sql") },
+    File { name: "batch", sql: include_str!("../sql/pgq_ext/batch.sql") },
+    File { name: "event", sql: include_str!("../sql/pgq_ext/event.sql") },
+    File { name: "privileges", sql: include_str!("../sql/pgq_ext/privileges.sql") },
+    File { name: GRANTS, sql: include_str!("../sql/pgq_ext/grants.sql") },
+];
 
 #[cfg(test)]
 mod tests {
@@ -51,6 +85,10 @@ mod tests {
     #[test]
     fn the_lists_are_what_is_in_the_folders() {
         for schema in Schema::ALL {
+            for file in schema.files() {
+                let path = folder(schema.name()).join(format!("{}.sql", file.name));
+                assert_eq!(fs::read_to_string(&path).unwrap(), file.sql, "{}", path.display());
+            }
             let mut listed: Vec<_> = schema.files().iter().map(|file| format!("{}.sql", file.name)).collect();
             listed.push("inventory.txt".to_owned());
             listed.sort();

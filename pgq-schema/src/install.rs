@@ -1,6 +1,6 @@
 use pgq_core::{Installation, Result};
 
-use crate::{Engine, Found, Plan, Schema, Setup, Step, Survey, portable, rights, settings};
+use crate::{Engine, Found, Plan, Schema, Setup, Step, Survey, portable, rights, session};
 
 impl Setup {
     /// Plans the installation of what is not there. What is there is kept as it is, of whichever release.
@@ -18,7 +18,7 @@ impl Setup {
                     Engine::Portable => {
                         portable::install(self, schema, survey, &mut plan)?;
                         grants = true;
-                        format!("to be installed: the portable engine, release {}", schema.release())
+                        format!("new: the portable engine, release {}", schema.release())
                     }
                 },
                 Found::Portable { release } => {
@@ -27,7 +27,7 @@ impl Setup {
                     if self.roles && is_known && !survey.is(schema.name(), "granted") {
                         portable::grant(schema, survey, &mut plan)?;
                         grants = true;
-                        format!("to be granted to the roles{age}")
+                        format!("grants to the roles{age}")
                     } else {
                         format!("kept{age}")
                     }
@@ -46,7 +46,7 @@ impl Setup {
                 plan.push_first(roles);
             }
         }
-        Ok(plan.between(settings::pin(), settings::restore(survey)))
+        Ok(plan.between(session::pin(), session::restore(survey)))
     }
 
     fn engine_for(&self, schema: Schema, found: &Found, survey: &Survey) -> Engine {
@@ -74,10 +74,10 @@ fn create_extension(found: &Found, survey: &Survey, plan: &mut Plan) -> Result<S
     }
     let Some(version) = survey.creatable_extension() else {
         let remedy = "let one run `CREATE EXTENSION pgq`, or take the portable engine";
-        return Err(rights::lack(survey, "a superuser, to create the extension pgq", remedy));
+        return Err(rights::lack(survey, "create the extension pgq", "a superuser", remedy));
     };
     plan.push(Step::new("pgq: the extension", "create extension pgq;\n"));
-    Ok(format!("to be installed: the extension, version {version}"))
+    Ok(format!("new: the extension, version {version}"))
 }
 
 fn age(schema: Schema, release: i32) -> &'static str {

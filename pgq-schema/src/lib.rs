@@ -16,28 +16,24 @@
 //! `cargo run -p pgq-schema --example print_sql` prints it.
 
 mod check;
-mod contents;
-mod difference;
 mod engine;
 mod files;
 mod found;
 mod install;
 mod inventory;
-mod lock;
-mod migration;
 mod plan;
 mod portable;
 mod rights;
 mod schema;
 mod script;
-mod settings;
+mod session;
 mod setup;
 mod step;
 mod survey;
 mod uninstall;
 mod upgrade;
 
-pub use difference::Difference;
+pub use check::Difference;
 pub use engine::Engine;
 pub use found::Found;
 pub use inventory::Inventory;

@@ -2,9 +2,16 @@ use std::fmt;
 
 use crate::{Found, Schema, Step};
 
-/// What is there, and the steps that an installation, an upgrade or a removal takes.
+/// What was found of each schema, and the steps that an installation, an upgrade or a removal takes. Reads alike before and after they
+/// are run.
 ///
-/// `Display` prints it for people; its alternate form, `{:#}`, with the statements.
+/// `Display` prints it for people, with the number of steps; its alternate form, `{:#}`, with each step and its statements.
+///
+/// ```text
+/// pgq: found nothing; new: the portable engine, release 1
+/// pgq_coop: found the portable engine, release 1; kept
+/// 30 steps: session 2, pgq 28
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     findings: Vec<Finding>,
@@ -58,20 +65,37 @@ impl Plan {
     pub fn found(&self, schema: Schema) -> Option<&Found> {
         self.findings.iter().find(|finding| finding.schema == schema).map(|finding| &finding.found)
     }
+
+    /// How many steps each part has, in the order in which they begin.
+    fn parts(&self) -> Vec<(&str, usize)> {
+        let mut parts: Vec<(&str, usize)> = Vec::new();
+        for step in &self.steps {
+            match parts.iter_mut().find(|(part, _)| *part == step.part()) {
+                Some((_, steps)) => *steps += 1,
+                None => parts.push((step.part(), 1)),
+            }
+        }
+        parts
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Finding { schema, found, decision } in &self.findings {
-            writeln!(f, "{schema}: {found} is there; {decision}")?;
+            writeln!(f, "{schema}: found {found}; {decision}")?;
         }
-        if self.steps.is_empty() {
-            return writeln!(f, "nothing to do");
+        match self.steps.len() {
+            0 => return f.write_str("nothing to do\n"),
+            1 => write!(f, "1 step")?,
+            several => write!(f, "{several} steps")?,
         }
-        for (number, step) in self.steps.iter().enumerate() {
-            writeln!(f, "{:>3}. {step}", number + 1)?;
-            if f.alternate() {
-                writeln!(f, "\n{}\n", step.sql().trim_end())?;
+        for (number, (part, steps)) in self.parts().into_iter().enumerate() {
+            write!(f, "{} {part} {steps}", if number == 0 { ":" } else { "," })?;
+        }
+        writeln!(f)?;
+        if f.alternate() {
+            for (number, step) in self.steps.iter().enumerate() {
+                writeln!(f, "{:>3}. {step}\n\n{}\n", number + 1, step.sql().trim_end())?;
             }
         }
         Ok(())

@@ -1,22 +1,22 @@
 use pgq_core::{Installation, Result, quote};
 
-use crate::settings::{act_as, act_as_before};
-use crate::{Found, Plan, Schema, Setup, Step, Survey, files, migration, rights};
+use crate::session::{act_as, act_as_before};
+use crate::{Found, Plan, Schema, Setup, Step, Survey, files, rights, upgrade};
 
 /// The steps of a new schema.
 pub(crate) fn install(setup: &Setup, schema: Schema, survey: &Survey, plan: &mut Plan) -> Result<()> {
     let owner = future_owner(setup, schema, survey)?;
     match survey.found(schema) {
         Found::Nothing if owner == survey.user() => {
-            rights::create(survey, schema)?;
+            rights::create(setup, survey)?;
             plan.push(Step::new(format!("{schema}: schema"), file(schema, files::SCHEMA)));
         }
         Found::Nothing => {
-            rights::create(survey, schema)?;
+            rights::create(setup, survey)?;
             let sql = format!("create schema {schema} authorization {};\n", quote::ident(owner));
             plan.push(Step::new(format!("{schema}: schema of role {owner}"), sql));
         }
-        _ => rights::own(survey, schema)?,
+        _ => rights::own(survey, schema, "install into")?,
     }
     as_owner(owner, survey, plan, |plan| run_files(setup, schema, plan));
     Ok(())
@@ -30,12 +30,12 @@ pub(crate) fn upgrade(
     survey: &Survey,
     plan: &mut Plan,
 ) -> Result<()> {
-    rights::own(survey, schema)?;
+    rights::own(survey, schema, "upgrade")?;
     as_owner(survey.owner(schema).unwrap_or_default(), survey, plan, |plan| {
-        for migration in migration::after(migration::MIGRATIONS, schema, release) {
+        for migration in upgrade::migrations_after(upgrade::MIGRATIONS, schema, release) {
             plan.push(Step::new(format!("{schema}: tables of release {}", migration.release), migration.sql));
         }
-        if let Some(removed) = migration::drop_removed(migration::REMOVED, schema) {
+        if let Some(removed) = upgrade::drop_removed(upgrade::REMOVED, schema) {
             plan.push(Step::new(format!("{schema}: functions that are no more"), removed));
         }
         run_files(setup, schema, plan);
@@ -45,7 +45,7 @@ pub(crate) fn upgrade(
 
 /// The step that gives the roles what they should have.
 pub(crate) fn grant(schema: Schema, survey: &Survey, plan: &mut Plan) -> Result<()> {
-    rights::own(survey, schema)?;
+    rights::own(survey, schema, "give the roles their rights in")?;
     let grants = Step::new(format!("{schema}: {}", files::GRANTS), file(schema, files::GRANTS));
     as_owner(survey.owner(schema).unwrap_or_default(), survey, plan, |plan| plan.push(grants));
     Ok(())
@@ -82,18 +82,19 @@ fn future_owner<'s>(setup: &Setup, schema: Schema, survey: &'s Survey) -> Result
         return Ok(there.unwrap_or_else(|| survey.user()));
     };
     if !matches!(survey.found(needed), Found::Nothing | Found::Empty) {
-        rights::own(survey, needed)?;
+        rights::install_beside(setup, survey, schema, needed)?;
     } else if !setup.schemas().any(|wanted| wanted == needed) {
         return Err(Installation::Needs { schema: schema.name(), needs: needed.name() }.into());
     }
     let owner = survey.owner(needed).unwrap_or_else(|| survey.user());
     match there {
         Some(other) if other != owner => {
-            let what = format!("a schema {schema} that belongs to role {owner:?}, like schema {needed}");
+            let owner = quote::ident(owner);
             Err(rights::lack(
                 survey,
-                what,
-                format!("drop the empty one, or run `ALTER SCHEMA {schema} OWNER TO {owner:?}`"),
+                format!("install into schema {schema}"),
+                format!("that it belongs to role {owner}, like schema {needed}"),
+                format!("drop the empty one, or run `ALTER SCHEMA {schema} OWNER TO {owner}`"),
             ))
         }
         _ => Ok(owner),

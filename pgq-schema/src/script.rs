@@ -1,13 +1,14 @@
 use std::fmt::Write as _;
 
-use crate::{Schema, Setup, files, lock, migration};
+use crate::survey::release;
+use crate::{Schema, Setup, files, session, upgrade};
 
 impl Setup {
     /// All of it as one script, of the portable engine, for a migration tool: it installs what is not there and brings what is there to the
     /// release of this library. Can be run again.
     ///
     /// Plain SQL, for a multi-statement query, in one transaction; it does not begin or end one. Fails, and says why, where something else
-    /// than the portable engine is there.
+    /// than the portable engine is there, or a schema of another role: its functions would run, and ours would get another owner.
     pub fn sql(&self) -> String {
         let mut script =
             format!("-- PgQ, the portable engine: {}. Run it in one transaction.\n", self.names());
@@ -18,11 +19,11 @@ impl Setup {
             section(&mut script, "roles", files::ROLES);
         }
         for schema in self.schemas() {
-            for migration in migration::after(migration::MIGRATIONS, schema, 0) {
+            for migration in upgrade::migrations_after(upgrade::MIGRATIONS, schema, 0) {
                 let title = format!("{schema}: tables of release {}", migration.release);
                 section(&mut script, &title, &unless_newer(schema, migration.release, migration.sql));
             }
-            if let Some(removed) = migration::drop_removed(migration::REMOVED, schema) {
+            if let Some(removed) = upgrade::drop_removed(upgrade::REMOVED, schema) {
                 let removed = unless_newer(schema, schema.release() + 1, &removed);
                 section(&mut script, &format!("{schema}: functions that are no more"), &removed);
             }
@@ -43,38 +44,48 @@ fn section(script: &mut String, title: &str, sql: &str) {
 fn guard(schema: Schema, needed_comes_too: bool) -> String {
     let need = match schema.needs() {
         Some(needed) if !needed_comes_too => format!(
-            "    if to_regnamespace('{needed}') is null then
+            "    if pg_catalog.to_regnamespace('{needed}') is null then
         raise exception 'schema {schema} needs schema {needed}, which is not there'
             using hint = 'Install both.';
     end if;\n"
         ),
         _ => String::new(),
     };
-    let (lock, release) = (lock::take(), schema.release());
+    let (lock, known) = (session::take_lock(), schema.release());
+    let find_release = find_release(schema);
+    let others: Vec<_> = Schema::ALL.into_iter().filter(|other| *other != schema).map(Schema::name).collect();
+    let others = others.join(",");
     format!(
         "
 do $$
 declare
     v_release   integer;
+    v_owner     name;
 begin
     {lock}
 {need}    if exists (select from pg_catalog.pg_extension where extname = '{schema}') then
         raise exception 'schema {schema} is that of an extension'
-            using hint = 'Keep the extension and leave {schema} out, or move to the portable engine as its documentation says.';
+            using hint = 'Keep it and leave {schema} out: print the script with `print_sql --only {others}`, or '
+                'Installer::only. docs/engines.md tells how to move to the portable engine.';
     end if;
-    if to_regprocedure('{schema}.portable_release()') is not null then
-        execute 'select {schema}.portable_release()' into v_release;
-        if v_release > {release} then
-            raise exception 'schema {schema} is of release %, and this script is of release {release}', v_release
+    {find_release}
+    if v_release is not null then
+        if v_release > {known} then
+            raise exception 'schema {schema} is of release %, and this script is of release {known}', v_release
                 using hint = 'Use the script of a newer library.';
         end if;
     elsif exists (
-        select from pg_catalog.pg_proc where pronamespace = to_regnamespace('{schema}')
+        select from pg_catalog.pg_proc where pronamespace = pg_catalog.to_regnamespace('{schema}')
         union all
-        select from pg_catalog.pg_class where relnamespace = to_regnamespace('{schema}')
+        select from pg_catalog.pg_class where relnamespace = pg_catalog.to_regnamespace('{schema}')
     ) then
         raise exception 'schema {schema} was made by neither an extension nor the portable engine'
             using hint = 'Keep it and leave {schema} out, or drain its queues, drop it and run this again.';
+    end if;
+    select pg_catalog.pg_get_userbyid(nspowner) into v_owner from pg_catalog.pg_namespace where nspname = '{schema}';
+    if v_owner <> current_user then
+        raise exception 'schema {schema} belongs to role %, and this is run by %', v_owner, current_user
+            using hint = pg_catalog.format('Run it as that role: SET ROLE %I.', v_owner);
     end if;
 end
 $$;
@@ -84,21 +95,26 @@ $$;
 
 /// Runs the statements where an earlier release is installed.
 fn unless_newer(schema: Schema, release: i32, sql: &str) -> String {
+    let find_release = find_release(schema);
     format!(
         "do $guard$
 declare
     v_release   integer;
 begin
-    if to_regprocedure('{schema}.portable_release()') is not null then
-        execute 'select {schema}.portable_release()' into v_release;
-        if v_release < {release} then
-            execute $migration$
+    {find_release}
+    if v_release < {release} then
+        execute $migration$
 {sql}
 $migration$;
-        end if;
     end if;
 end
 $guard$;
 "
     )
+}
+
+/// What sets `v_release`, to null where there is none.
+fn find_release(schema: Schema) -> String {
+    let release = release(&format!("pg_catalog.to_regnamespace('{schema}')"));
+    format!("v_release := (\n{release});")
 }

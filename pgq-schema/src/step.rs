@@ -4,7 +4,9 @@ use std::fmt;
 use pgq_core::{DatabaseError, Error, Installation};
 
 /// A part of a [`Plan`](crate::Plan): some statements and what they are for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` leaves the statements out.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Step {
     title: Cow<'static, str>,
     sql: Cow<'static, str>,
@@ -20,6 +22,11 @@ impl Step {
         &self.title
     }
 
+    /// What the title begins with: the name of a schema, `roles` or `session`.
+    pub(crate) fn part(&self) -> &str {
+        self.title.split(':').next().unwrap_or_default()
+    }
+
     /// The statements, separated by semicolons.
     pub fn sql(&self) -> &str {
         &self.sql
@@ -29,6 +36,12 @@ impl Step {
     pub fn error(&self, source: impl Into<DatabaseError>) -> Error {
         let title = self.title.clone().into_owned();
         Installation::Step { title, source: source.into() }.into()
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Step").field(&self.title).finish()
     }
 }
 

@@ -6,14 +6,7 @@ use crate::{Found, Schema};
 
 /// What is in a database, and what the user may do there: all that a [`Plan`](crate::Plan) is made from.
 ///
-/// Asked for in two steps, because the releases can only be read where there are some:
-///
-/// ```text
-/// let mut survey = client.call(Survey::ask())?;
-/// if let Some(releases) = survey.releases() {
-///     survey.add(client.call(releases)?);
-/// }
-/// ```
+/// Reads the catalogs only: nothing that somebody may have put into the schemas is run.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     facts: BTreeMap<(String, String), String>,
@@ -23,24 +16,17 @@ pub struct Survey {
 pub type Facts = Vec<Vec<Option<String>>>;
 
 impl Survey {
-    /// The first question: reads the catalogs, takes no lock and no right.
+    /// The question: takes no lock and no right.
     pub fn ask() -> Call<'static, Self> {
-        Call::texts("survey", include_str!("survey.sql")).map(|facts| {
+        let sql = include_str!("survey.sql").replace("{release}", &release("s.oid"));
+        Call::texts("survey", sql).map(|facts| {
             let mut survey = Self::default();
             survey.add(facts);
             survey
         })
     }
 
-    /// The second question: the releases of the schemas that have one; `None` where none has.
-    pub fn releases(&self) -> Option<Call<'static, Facts>> {
-        let ours = Schema::ALL.into_iter().filter(|schema| self.is(schema.name(), "has release"));
-        let ask = |schema: Schema| format!("select '{schema}', 'release', {schema}.portable_release()::text");
-        let sql = ours.map(ask).collect::<Vec<_>>().join(" union all ");
-        (!sql.is_empty()).then(|| Call::texts("portable_release", sql))
-    }
-
-    /// Adds what a question was answered with.
+    /// Adds what a further question was answered with.
     pub fn add(&mut self, facts: Facts) {
         for fact in facts {
             let mut columns = fact.into_iter().map(Option::unwrap_or_default);
@@ -106,4 +92,9 @@ impl Survey {
     pub(crate) fn value(&self, about: &str, key: &str) -> Option<&str> {
         self.facts.get(&(about.to_owned(), key.to_owned())).map(String::as_str)
     }
+}
+
+/// The query for the release of a schema, which is an expression for its oid. As text; no row, or null, where it has none.
+pub(crate) fn release(schema: &str) -> String {
+    include_str!("release.sql").replace("{schema}", schema)
 }

@@ -98,13 +98,9 @@ fact (about, key, value) as (
         or exists (select from pg_catalog.pg_proc p where p.pronamespace = s.oid)
 
     union all
-    select s.nspname::text, 'has release', ''
-    from space s
-    where exists (
-        select
-        from pg_catalog.pg_proc p
-        where p.pronamespace = s.oid and p.proname = 'portable_release' and p.pronargs = 0
-    )
+    select s.nspname::text, 'release', r.release
+    from space s, lateral ({release}) r
+    where r.release is not null
 
     union all
     select s.nspname::text, 'granted', ''

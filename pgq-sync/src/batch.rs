@@ -46,7 +46,7 @@ impl<'c> Batch<'c> {
 
     fn pass_empty(&mut self, reader: &Reader) -> Result<bool> {
         self.fill()?;
-        while self.open.is_empty() {
+        while self.open.is_passed() {
             if !self.finish_and_open(reader)? {
                 return Ok(false);
             }

@@ -1,6 +1,6 @@
 use std::borrow::BorrowMut;
 
-use pgq_core::batch::{ChunkSize, Reader};
+use pgq_core::batch::{ChunkSize, EmptyBatches, Reader};
 use pgq_core::consumer::{self, IfClaimed};
 use pgq_core::{ConsumerInfo, Created, Filter, Pace, Result, TickId};
 use postgres::{Client, GenericClient};
@@ -40,6 +40,14 @@ impl Consumer {
     #[must_use]
     pub fn chunk(mut self, chunk: ChunkSize) -> Self {
         self.reader.reading.chunk = chunk;
+        self
+    }
+
+    /// Sets what becomes of batches that have no event for this consumer. They are passed, unless set;
+    /// [`ExactlyOnce::by_tick`](crate::ExactlyOnce::by_tick) needs them handed over.
+    #[must_use]
+    pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
+        self.reader.reading.empty_batches = empty_batches;
         self
     }
 
@@ -91,7 +99,8 @@ impl Consumer {
         client.call(self.reader.release())
     }
 
-    /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently.
+    /// Opens the next batch that has events for this consumer; `None` where no new tick is there. Finishes empty ones silently,
+    /// unless [`empty_batches`](Self::empty_batches) says otherwise.
     ///
     /// `pgq.next_batch_custom` runs and commits on its own; then the transaction of the batch begins and its first events are
     /// fetched: three round trips.

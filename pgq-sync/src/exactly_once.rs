@@ -8,10 +8,11 @@ use crate::ClientExt;
 /// that database.
 ///
 /// ```no_run
+/// use pgq_sync::pgq_core::EmptyBatches;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
 /// # let mut warehouse = postgres::Client::connect("dbname=warehouse", postgres::NoTls)?;
-/// # let consumer = pgq_sync::Consumer::new("orders", "warehouse");
+/// let consumer = pgq_sync::Consumer::new("orders", "warehouse").empty_batches(EmptyBatches::HandOver);
 /// let once = pgq_sync::ExactlyOnce::new("shop: orders");
 /// while let Some(mut batch) = consumer.next_batch(&mut db)? {
 ///     match once.by_tick(&mut warehouse, batch.info())? {
@@ -32,7 +33,8 @@ use crate::ClientExt;
 /// Commit the target first, then finish the batch. When the process dies in between, the batch comes again and is skipped.
 ///
 /// - [`by_tick`](Self::by_tick) knows gaps and repetitions, also after a restore of one of the databases: the choice for a
-///   [`Consumer`](crate::Consumer).
+///   [`Consumer`](crate::Consumer). It needs every batch, also those without events: set
+///   [`Consumer::empty_batches`](crate::Consumer::empty_batches) to [`EmptyBatches::HandOver`](pgq_core::EmptyBatches::HandOver).
 /// - [`by_batch`](Self::by_batch) remembers the last batch. It does not see that batches are missing, or that the queue's database was
 ///   restored and gives a batch the id that it gave another one before.
 /// - [`by_event`](Self::by_event) commits each event, so that a large batch goes on where it was. Otherwise like `by_batch`.
@@ -61,6 +63,10 @@ impl ExactlyOnce {
 
     /// Begins the transaction that applies the batch, with its last tick recorded in it; `None` where the batch was applied before.
     /// The first batch ever is taken as the beginning. Three round trips.
+    ///
+    /// The batches must come without a gap, so from a consumer that is handed the empty ones too
+    /// ([`EmptyBatches::HandOver`](pgq_core::EmptyBatches::HandOver)). One that passes them gets the error below after the first such
+    /// batch, and from then on.
     ///
     /// Those that apply under the same name wait for each other, from here to the end of the transaction. Dropping the transaction
     /// rolls back.

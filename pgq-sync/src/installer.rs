@@ -60,16 +60,16 @@ impl Installer {
         self
     }
 
-    /// Tells what [`install`](Self::install) would do. Changes nothing. Up to two round trips.
+    /// Tells what [`install`](Self::install) would do. Changes nothing. One round trip.
     ///
     /// # Errors
     /// Those of [`install`](Self::install) that can be foreseen.
     pub fn plan(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        self.setup.install(&survey(client)?)
+        self.setup.install(&client.call(Survey::ask())?)
     }
 
-    /// Installs what is not there, and tells what it did. What is there is kept as it is, of whichever release, so an application may
-    /// call it at every start: two round trips then, and no lock. Else one for each step, about fifty.
+    /// Installs what is not there, and tells what it found and did. What is there is kept as it is, of whichever release, so an
+    /// application may call it at every start: one round trip then, and no lock. Else one for each step, about fifty.
     ///
     /// In a transaction of yours that keeps its snapshot, it cannot see what others install meanwhile: it does that again, or fails.
     ///
@@ -77,13 +77,13 @@ impl Installer {
     /// Those of [`Installation`](pgq_core::Installation): another engine than the one that was asked for, something of unknown origin, a
     /// right that is missing, a step that failed. Nothing is changed then.
     pub fn install(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client)?;
+        let before = client.call(Survey::ask())?;
         let plan = self.setup.install(&before)?;
         if plan.is_empty() {
             return Ok(plan);
         }
         let mut transaction = begin(client, &before, &self.setup.lock())?;
-        let plan = self.setup.install(&survey(&mut transaction)?)?;
+        let plan = self.setup.install(&transaction.call(Survey::ask())?)?;
         run(&mut transaction, &plan)?;
         transaction.commit()?;
         Ok(plan)
@@ -98,9 +98,9 @@ impl Installer {
     /// Those of [`Installation`](pgq_core::Installation): nothing is there, or something newer, of another engine or of unknown origin; a
     /// right that is missing; a step that failed. Nothing is changed then.
     pub fn upgrade(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client)?;
+        let before = client.call(Survey::ask())?;
         let mut transaction = begin(client, &before, &self.setup.lock())?;
-        let survey = survey(&mut transaction)?;
+        let survey = transaction.call(Survey::ask())?;
         step(&mut transaction, &self.setup.pin())?;
         let plan = self.setup.upgrade(&survey, &transaction.call(Inventory::ask())?)?;
         if plan.is_empty() {
@@ -113,13 +113,13 @@ impl Installer {
     }
 
     /// Compares what is there with what this library would install: functions, their bodies and attributes, tables, constraints, indexes,
-    /// sequences, owners and grants. Empty where nothing differs. An extension is not looked into. Changes nothing; six round trips.
+    /// sequences, owners and grants. Empty where nothing differs. An extension is not looked into. Changes nothing; five round trips.
     ///
     /// # Errors
     /// Those of [`Installation`](pgq_core::Installation): something newer, of another engine or of unknown origin.
     pub fn check(&self, client: &mut impl GenericClient) -> Result<Vec<Difference>> {
         let mut transaction = client.transaction()?;
-        let survey = survey(&mut transaction)?;
+        let survey = transaction.call(Survey::ask())?;
         step(&mut transaction, &self.setup.pin())?;
         let inventory = transaction.call(Inventory::ask())?;
         transaction.rollback()?;
@@ -129,19 +129,21 @@ impl Installer {
     /// Drops the schemas that are there, the extension too, in reverse order. Refuses while there are queues, recorded positions, or
     /// triggers and views of other schemas that depend on them, unless [`with_data`](Self::with_data) is set. The roles stay.
     ///
-    /// Waits for everybody who works with PgQ's tables, and makes new ones wait. About nine round trips.
+    /// A schema that somebody else made for this user goes too. Who may not create schemas cannot install again then.
+    ///
+    /// Waits for everybody who works with PgQ's tables, and makes new ones wait. About eight round trips.
     ///
     /// # Errors
     /// Those of [`Installation`](pgq_core::Installation): in use, of unknown origin, a right that is missing, a step that failed. Nothing
     /// is changed then.
     pub fn uninstall(&self, client: &mut impl GenericClient) -> Result<Plan> {
-        let before = survey(client)?;
+        let before = client.call(Survey::ask())?;
         let plan = self.setup.uninstall(&before)?;
         if plan.is_empty() {
             return Ok(plan);
         }
         let mut transaction = begin(client, &before, &self.setup.lock_tables())?;
-        let mut survey = survey(&mut transaction)?;
+        let mut survey = transaction.call(Survey::ask())?;
         if let Some(contents) = self.setup.contents(&survey) {
             survey.add(transaction.call(contents)?);
         }
@@ -161,14 +163,6 @@ impl From<Setup> for Installer {
     fn from(setup: Setup) -> Self {
         Self { setup }
     }
-}
-
-fn survey(client: &mut impl GenericClient) -> Result<Survey> {
-    let mut survey = client.call(Survey::ask())?;
-    if let Some(releases) = survey.releases() {
-        survey.add(client.call(releases)?);
-    }
-    Ok(survey)
 }
 
 fn begin<'c>(

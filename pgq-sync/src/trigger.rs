@@ -19,10 +19,14 @@ pub trait TriggerExt {
 
 impl TriggerExt for Trigger {
     fn attach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()> {
-        Ok(client.batch_execute(&self.attach_sql(table)?)?)
+        let table = table.into();
+        let sql = self.attach_sql(table.clone())?;
+        client.batch_execute(&sql).map_err(|error| table.error("CREATE TRIGGER", error))
     }
 
     fn detach(&self, client: &mut impl GenericClient, table: impl Into<Table>) -> Result<()> {
-        Ok(client.batch_execute(&self.detach_sql(table)?)?)
+        let table = table.into();
+        let sql = self.detach_sql(table.clone())?;
+        client.batch_execute(&sql).map_err(|error| table.error("DROP TRIGGER", error))
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use pgq_core::batch::RetryMeans;
 use pgq_core::{Error, EventId, NewEvent, batch, event};
 
-use crate::bed::{Bed, has_additions, number, ready_to_rotate, rotate, tick};
+use crate::bed::{Bed, number, ready_to_rotate, rotate, tick};
 use crate::driver::{Batch, Client, Consumer, Driver, Session};
+use crate::engine::is_portable;
 
 cases!(
     many_events,
@@ -41,7 +42,7 @@ fn many_events<D: Driver>() -> crate::Result {
         _ => NewEvent::new("", number.to_string()).extra1("").extra3("'").extra4("日本"),
     };
     assert_eq!(bed.db.insert_events("q", (0..2500).map(event))?, 2500);
-    if has_additions::<D>(&mut bed.db) {
+    if is_portable() {
         let events: Vec<_> = (2500..2600).map(event).collect();
         let ids = bed.db.call(event::insert_all("q", &events))?;
         assert!(ids.is_sorted() && ids.len() == 100 && ids[0] > EventId(2500));
@@ -63,8 +64,8 @@ fn many_events<D: Driver>() -> crate::Result {
 
 fn many_events_are_one_insert<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    assert_eq!(bed.db.call(event::can_insert_all())?, has_additions::<D>(&mut bed.db));
-    if !has_additions::<D>(&mut bed.db) {
+    assert_eq!(bed.db.call(event::can_insert_all())?, is_portable());
+    if !is_portable() {
         return Ok(());
     }
     spoil::<D>(&mut bed.db, "pgq.insert_events");
@@ -78,7 +79,7 @@ fn many_events_are_one_insert<D: Driver>() -> crate::Result {
 
 fn many_events_after_a_rotation<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    if !has_additions::<D>(&mut bed.db) {
+    if !is_portable() {
         return Ok(());
     }
     ready_to_rotate(&mut bed);
@@ -98,7 +99,7 @@ fn some_retries<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     bed.produce(1..=3);
     let open = bed.db.call(batch::next("q", "c"))?.unwrap();
-    if has_additions::<D>(&mut bed.db) {
+    if is_portable() {
         assert_eq!(bed.db.call(batch::retry_means(open))?, Some(RetryMeans::Set));
         let wish = [(EventId(2), Duration::ZERO)];
         assert_eq!(bed.db.call(event::retry_set(open, &wish))?, 1);
@@ -121,7 +122,7 @@ fn some_retries<D: Driver>() -> crate::Result {
 
 fn some_retries_are_one_statement<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    if !has_additions::<D>(&mut bed.db) {
+    if !is_portable() {
         return Ok(());
     }
     spoil::<D>(&mut bed.db, "pgq.events_retry");
@@ -136,7 +137,7 @@ fn some_retries_are_one_statement<D: Driver>() -> crate::Result {
 
 fn an_event_that_is_not_there<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    if !has_additions::<D>(&mut bed.db) {
+    if !is_portable() {
         return Ok(());
     }
     bed.produce([1]);

@@ -44,27 +44,6 @@ impl Coop {
     pub(crate) const BOTH: [Self; 2] = [Self::NewId, Self::SameId];
 }
 
-/// Loads pgq_coop or pgq_ext where it is not there.
-pub(crate) fn load<D: Driver>(db: &mut D::Client, schema: &str) -> crate::Result {
-    if db.value(&format!("SELECT to_regnamespace('{schema}') IS NOT NULL")) {
-        return Ok(());
-    }
-    let files: &[&str] = match schema {
-        "pgq_coop" => &["schema", "version", "subconsumer", "batch", "privileges", "grants"],
-        _ => &["schema", "tables", "version", "tick", "batch", "event", "privileges", "grants"],
-    };
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pgq-schema/sql").join(schema);
-    for file in files {
-        db.batch_execute(&std::fs::read_to_string(folder.join(file).with_extension("sql"))?)?;
-    }
-    Ok(())
-}
-
-/// Whether the engine is one with `pgq.insert_events` and `pgq.events_retry`.
-pub(crate) fn has_additions<D: Driver>(db: &mut D::Client) -> bool {
-    db.value("SELECT count(*) = 2 FROM pg_proc WHERE pronamespace = 'pgq'::regnamespace AND proname IN ('insert_events', 'events_retry')")
-}
-
 /// A database with queue `q` and its consumer `c`, and a connection to it.
 pub(crate) struct Bed<D: Driver> {
     pub(crate) db: D::Client,
@@ -86,12 +65,9 @@ impl<D: Driver> Bed<D> {
     /// With cooperative consumers, and a table `sink (id, worker)`.
     pub(crate) fn cooperative(coop: Coop) -> crate::Result<Self> {
         let mut bed = Self::new()?;
-        match coop {
-            Coop::NewId => load::<D>(&mut bed.db, "pgq_coop")?,
-            Coop::SameId => {
-                bed.db.batch_execute("DROP SCHEMA IF EXISTS pgq_coop CASCADE")?;
-                bed.db.batch_execute(include_str!("sql/coop_keeping_ids.sql"))?;
-            }
+        if let Coop::SameId = coop {
+            bed.db.batch_execute("DROP SCHEMA pgq_coop CASCADE")?;
+            bed.db.batch_execute(include_str!("sql/coop_keeping_ids.sql"))?;
         }
         bed.db.batch_execute("CREATE TABLE sink (id bigint, worker text)")?;
         Ok(bed)
@@ -102,6 +78,16 @@ impl<D: Driver> Bed<D> {
         let member = D::SubConsumer::new("q", "m", name);
         member.register(&mut self.db).unwrap();
         member
+    }
+
+    /// Has a member of the group been silent for this much longer.
+    pub(crate) fn age(&mut self, name: &str, by: Duration) {
+        let age = format!(
+            "UPDATE pgq.subscription SET sub_active = sub_active - make_interval(secs => {}) FROM pgq.consumer \
+             WHERE co_id = sub_consumer AND co_name = 'm.{name}'",
+            by.as_secs()
+        );
+        self.db.batch_execute(&age).unwrap();
     }
 
     pub(crate) fn connect(&self) -> D::Client {

@@ -1,4 +1,4 @@
-use std::thread;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use pgq_core::batch::Finish;
@@ -15,20 +15,25 @@ cases!(
     tells_of_a_loss,
     opens_nothing,
     waits_for_a_finish,
+    leaves_nobody_waiting,
     outlives_an_outage,
+    tells_of_the_last_failure,
     ends_without_privilege,
+    ends_in_a_wrong_database,
 );
 
-const DEAD: Duration = Duration::from_millis(600);
+const DEAD: Duration = Duration::from_secs(3600);
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Works for longer than its siblings think that it can live.
 fn work_long<D: Driver>(bed: &mut Bed<D>) {
+    const ALIVE: &str = "SELECT sub_active > now() - interval '1 minute' FROM pgq.subscription \
+         JOIN pgq.consumer ON co_id = sub_consumer WHERE co_name = 'm.a'";
     let b = D::SubConsumer::new("q", "m", "b").dead_interval(DEAD);
-    let start = Instant::now();
-    while start.elapsed() < 2 * DEAD {
+    for _ in 0..3 {
+        bed.age("a", DEAD);
+        until("it beats", || bed.db.value(ALIVE));
         assert!(b.next_batch(&mut bed.db).unwrap().is_none());
-        thread::sleep(EVERY);
     }
 }
 
@@ -139,22 +144,69 @@ fn waits_for_a_finish<D: Driver>() -> crate::Result {
     Ok(())
 }
 
-fn outlives_an_outage<D: Driver>() -> crate::Result {
+const SEEN: &str =
+    "SELECT extract(epoch FROM max(sub_active))::float8 FROM pgq.subscription WHERE sub_batch IS NOT NULL";
+const LOCK: &str = "SELECT count(*) FROM (SELECT FROM pgq.subscription FOR UPDATE) AS locked";
+
+/// A beat that waits for the group ends by its own limit, also when nobody asks any more.
+fn leaves_nobody_waiting<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::cooperative(Coop::NewId)?;
-    let reader = Login::new(&bed.database, "pgq_reader");
     let a = bed.member("a");
     bed.produce([1]);
     let batch = a.next_loaded(&mut bed.db)?.unwrap();
-    bed.db.batch_execute(&format!("ALTER ROLE {} CONNECTION LIMIT 0", reader.name()))?;
-    let heartbeat = a.heartbeat(batch.info().id, &bed.database.conninfo_as(reader.name()), EVERY);
-    thread::sleep(5 * EVERY);
+    let mut holder = bed.connect();
+    let mut lock = holder.transaction()?;
+    assert!(lock.value::<i64>(LOCK) > 0);
+    let heartbeat = a.heartbeat(batch.info().id, bed.database.conninfo(), EVERY);
+    wait_for_waiters::<D>(&mut bed.db, 1);
+    drop(heartbeat);
+    let waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    until("nobody waits", || bed.db.value::<i64>(waiters) == 0);
+    lock.rollback()?;
+    batch.finish(&mut bed.db)?;
+    Ok(())
+}
+
+/// The connections of three beats break, each while it waits for a lock; the one after that gets through.
+fn outlives_an_outage<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::cooperative(Coop::NewId)?;
+    let a = bed.member("a");
+    bed.produce([1]);
+    let batch = a.next_loaded(&mut bed.db)?.unwrap();
+    let mut holder = bed.connect();
+    let mut lock = holder.transaction()?;
+    assert!(lock.value::<i64>(LOCK) > 0);
+    let heartbeat = a.heartbeat(batch.info().id, bed.database.conninfo(), Duration::ZERO);
+    for _ in 0..3 {
+        let kill = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
+             WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        until("a beat is broken", || bed.db.value::<i64>(kill) == 1);
+    }
     assert!(!heartbeat.is_lost());
-    let seen =
-        "SELECT extract(epoch FROM sub_active)::float8 FROM pgq.subscription WHERE sub_batch IS NOT NULL";
-    let before = bed.db.value::<f64>(seen);
-    bed.db.batch_execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", reader.name()))?;
-    until("it beats again", || bed.db.value::<f64>(seen) > before);
-    heartbeat.stop()?;
+    let before = bed.db.value::<f64>(SEEN);
+    lock.rollback()?;
+    until("it beats again", || bed.db.value::<f64>(SEEN) > before);
+    assert!(!heartbeat.is_lost());
+    drop(heartbeat);
+    batch.finish(&mut bed.db)?;
+    Ok(())
+}
+
+/// What listens there hangs up, three times.
+fn tells_of_the_last_failure<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::cooperative(Coop::NewId)?;
+    let a = bed.member("a");
+    bed.produce([1]);
+    let batch = a.next_loaded(&mut bed.db)?.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let conninfo = format!("host=127.0.0.1 port={} user=nobody", listener.local_addr()?.port());
+    let heartbeat = a.heartbeat(batch.info().id, &conninfo, EVERY);
+    for _ in 0..3 {
+        drop(listener.accept()?);
+    }
+    assert!(!heartbeat.is_lost());
+    let error = heartbeat.stop().unwrap_err();
+    assert!(error.is_connection(), "{error:?}");
     batch.finish(&mut bed.db)?;
     Ok(())
 }
@@ -168,6 +220,29 @@ fn ends_without_privilege<D: Driver>() -> crate::Result {
     let heartbeat = a.heartbeat(batch.info().id, &bed.database.conninfo_as(nobody.name()), EVERY);
     until("it has ended", || heartbeat.is_lost());
     assert_error!(heartbeat.stop(), Error::MissingPrivilege { .. }, "42501", ["pgq_reader"]);
+    batch.finish(&mut bed.db)?;
+    Ok(())
+}
+
+fn ends_in_a_wrong_database<D: Driver>() -> crate::Result {
+    let (mut bed, mut other) =
+        (Bed::<D>::cooperative(Coop::NewId)?, Bed::<D>::on(crate::engine::database()?)?);
+    let a = bed.member("a");
+    bed.produce([1]);
+    let batch = a.next_loaded(&mut bed.db)?.unwrap();
+    let id = batch.info().id;
+    let ended = |conninfo: &str| {
+        let heartbeat = a.heartbeat(id, conninfo, EVERY);
+        until("it has ended", || heartbeat.is_lost());
+        heartbeat.stop()
+    };
+    assert_error!(ended(other.database.conninfo()), Error::BatchLost { .. }, "", ["another database"]);
+    other.db.drop_with_consumers("q")?;
+    assert_error!(ended(other.database.conninfo()), Error::QueueNotFound { .. }, "P0001", ["\"q\""]);
+    other.db.batch_execute("DROP SCHEMA pgq_coop CASCADE")?;
+    assert_error!(ended(other.database.conninfo()), Error::NotInstalled { .. }, "3F000", ["pgq_coop"]);
+    let nowhere = format!("{} dbname=pgq_no_such_database", bed.database.conninfo());
+    assert_error!(ended(&nowhere), Error::Database { .. }, "3D000", ["connection"]);
     batch.finish(&mut bed.db)?;
     Ok(())
 }

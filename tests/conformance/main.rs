@@ -15,26 +15,21 @@ mod engine;
 mod additions;
 mod batches;
 mod claims;
-
+mod conditions;
 mod consumers;
-
 mod dropped_futures;
 mod events;
 mod exactly_once;
 mod heartbeat;
-
-mod maintenance;
-
-mod queues;
-
-mod conditions;
 mod isolation;
 mod killed;
 mod lost;
+mod maintenance;
 mod memory;
 mod pgbouncer;
 mod pooler;
 mod privileges;
+mod queues;
 mod races;
 mod reading;
 mod redelivery;

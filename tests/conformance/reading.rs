@@ -1,11 +1,14 @@
-use pgq_core::{Filter, NewEvent};
+use pgq_core::{EmptyBatches, Filter, NewEvent};
 
-use crate::bed::{Bed, drain, insert, number, tick};
-use crate::driver::{Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session, Transaction};
+use crate::bed::{Bed, drain, insert, number, read, tick};
+use crate::driver::{
+    Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session, SubConsumer, Transaction,
+};
 
 cases!(
     every_consumer_sees_everything,
     idle_ticks_are_finished_silently,
+    idle_ticks_are_handed_over,
     next_events_over_several_batches,
     next_events_one_by_one,
     next_events_of_nothing,
@@ -46,6 +49,31 @@ fn idle_ticks_are_finished_silently<D: Driver>() -> crate::Result {
     let info = consumer.info(&mut bed.db)?.unwrap();
     assert_eq!((info.last_tick, info.current_batch), (last, None));
     assert!(!bed.db.value::<bool>("SELECT txid_current_if_assigned() IS NOT NULL"));
+    Ok(())
+}
+
+fn idle_ticks_are_handed_over<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::new()?;
+    let alone = bed.consumer().empty_batches(EmptyBatches::HandOver);
+    let member = bed.member("a").empty_batches(EmptyBatches::HandOver);
+    for numbers in [vec![], vec![1], vec![]] {
+        bed.produce(numbers.clone());
+        let mut batch = alone.next_batch(&mut bed.db)?.unwrap();
+        assert_eq!(read::<D>(&mut batch), numbers);
+        batch.finish()?;
+        let batch = member.next_loaded(&mut bed.db)?.unwrap();
+        assert_eq!(batch.events().len(), numbers.len());
+        batch.finish(&mut bed.db)?;
+    }
+    assert!(alone.next_batch(&mut bed.db)?.is_none() && member.next_batch(&mut bed.db)?.is_none());
+
+    for numbers in [vec![], vec![2], vec![], vec![3], vec![]] {
+        bed.produce(numbers);
+    }
+    let mut events = alone.next_events(&mut bed.db);
+    assert_eq!(number(&events.next_event()?.unwrap()), 2);
+    assert_eq!(number(&events.next_event()?.unwrap()), 3);
+    assert_eq!(events.next_event()?, None);
     Ok(())
 }
 

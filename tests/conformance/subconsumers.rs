@@ -122,8 +122,8 @@ fn every_call<D: Driver>() -> crate::Result {
         assert_eq!(bed.db.call(coop::next("q", "m", "a"))?, Some(open));
         assert_eq!(bed.db.call(coop::next_or_take_over("q", "m", "a", Duration::ZERO))?, Some(open));
         assert_eq!(bed.db.call(coop::next_or_take_over("q", "m", "b", Duration::from_secs(60)))?, None);
-        assert!(bed.db.call(coop::beat("q", "m", "a", open))?);
-        assert!(!bed.db.call(coop::beat("q", "m", "b", open))?);
+        assert!(bed.db.call(coop::beat("q", "m", "a", open, Duration::from_secs(5)))?);
+        assert!(!bed.db.call(coop::beat("q", "m", "b", open, Duration::from_secs(5)))?);
         assert_eq!(bed.db.call(coop::finish_fenced("q", "m", "b", open))?, Finish::NotOpen);
         assert_eq!(bed.db.call(coop::finish_fenced("q", "m", "a", open))?, Finish::Done);
         assert_eq!(bed.db.call(coop::finish(open))?, Finish::NotOpen);
@@ -313,7 +313,7 @@ fn the_main_consumer_is_busy<D: Driver>() -> crate::Result {
 
 fn not_installed<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    bed.db.batch_execute("DROP SCHEMA IF EXISTS pgq_coop CASCADE")?;
+    bed.db.batch_execute("DROP SCHEMA pgq_coop CASCADE")?;
     let member = D::SubConsumer::new("q", "m", "a");
     for (result, state) in [
         (member.register(&mut bed.db).map(drop), "3F000"),

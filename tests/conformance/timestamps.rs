@@ -1,7 +1,6 @@
 use pgq_core::batch::ChunkSize;
 use pgq_core::chrono::Datelike;
 use pgq_core::{Error, EventId, batch};
-
 use pgq_testkit::Server;
 
 use crate::bed::{Bed, insert, tick};

@@ -89,7 +89,12 @@ fn refused_before_anything_is_sent<D: Driver>() -> crate::Result {
 
 fn without_a_table<D: Driver>() -> crate::Result {
     let Bed { mut db, database: _database } = Bed::<D>::new()?;
-    assert_error!(db.attach(&Trigger::logutriga("q"), "public.none"), Error::Database { .. }, "42P01", [""]);
+    assert_error!(
+        db.attach(&Trigger::logutriga("q"), "public.none"),
+        Error::Database { .. },
+        "42P01",
+        ["CREATE TRIGGER", r#""public"."none""#]
+    );
     db.detach(&Trigger::logutriga("q"), "public.none")?;
     Ok(())
 }

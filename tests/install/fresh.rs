@@ -29,7 +29,7 @@ fn installs_everything_once<D: Driver>() -> crate::Result {
     assert!(plan.is_empty(), "{plan}");
     assert!(matches!(plan.found(Schema::Pgq), Some(Found::Portable { release: 1, .. })));
     let text = plan.to_string();
-    assert!(text.contains("pgq: the portable engine, release 1 is there; kept\n"), "{text}");
+    assert!(text.contains("pgq: found the portable engine, release 1; kept\n"), "{text}");
     assert!(text.ends_with("nothing to do\n"), "{text}");
     Ok(())
 }
@@ -39,13 +39,19 @@ fn a_plan_changes_nothing<D: Driver>() -> crate::Result {
     let plan = bed.driver.plan(&portable())?;
     assert_eq!(bed.value::<i64>("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^pgq'"), 0);
     let (text, whole) = (plan.to_string(), format!("{plan:#}"));
-    for part in
-        ["pgq_ext: nothing is there; to be installed: the portable engine, release 1\n", ". pgq: tables\n"]
-    {
-        assert!(text.contains(part), "{text}");
+    let (findings, steps) = text.rsplit_once("\npgq_ext: ").unwrap();
+    assert!(findings.starts_with("pgq: found nothing; new: the portable engine, release 1\n"), "{text}");
+    let pgq = plan.steps().iter().filter(|step| step.title().starts_with("pgq: ")).count();
+    let summary = format!(
+        "found nothing; new: the portable engine, release 1\n{} steps: session 2, ",
+        plan.steps().len()
+    );
+    assert!(steps.starts_with(&summary) && steps.contains(&format!(" pgq {pgq}, pgq_coop ")), "{text}");
+    for part in [&text, ". pgq: tables\n", "create table if not exists pgq.queue"] {
+        assert!(whole.contains(part), "{whole}");
     }
-    assert!(!text.contains("create"), "{text}");
-    assert!(whole.contains("create table if not exists pgq.queue"), "{whole}");
+    let debug = format!("{plan:?}");
+    assert!(debug.contains("pgq: tables") && !debug.contains("create table"), "{debug}");
     assert_eq!(plan.steps(), bed.driver.install(&portable())?.steps());
     Ok(())
 }
@@ -92,7 +98,7 @@ fn adds_the_roles_later<D: Driver>() -> crate::Result {
     assert!(differences.iter().any(|difference| difference == grant), "{differences:?}");
 
     let plan = bed.driver.install(&portable())?;
-    assert!(plan.to_string().contains("to be granted to the roles"), "{plan}");
+    assert!(plan.to_string().contains("; grants to the roles"), "{plan}");
     assert_eq!(bed.differences(), [""; 0]);
     assert!(bed.driver.install(&portable())?.is_empty());
     Ok(())

@@ -15,6 +15,7 @@ mod checks;
 mod engines;
 mod fresh;
 mod inventories;
+mod planted;
 mod races;
 mod rights;
 mod scripts;

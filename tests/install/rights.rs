@@ -51,10 +51,7 @@ fn an_owner_who_may_create_roles<D: Driver>() -> crate::Result {
     let place = Place::new("CREATEROLE")?;
     let mut app: D = place.driver("app");
     let plan = app.install(&Setup::new())?;
-    assert!(
-        plan.to_string().contains("pgq: nothing is there; to be installed: the portable engine"),
-        "{plan}"
-    );
+    assert!(plan.to_string().contains("pgq: found nothing; new: the portable engine"), "{plan}");
     assert_eq!(app.check(&Setup::new())?, []);
     assert_works(&mut place.connect("app"));
     let mut db = place.connect("app");
@@ -118,12 +115,14 @@ fn a_user_without_create<D: Driver>() -> crate::Result {
         "\"other\"",
         "CREATE on database",
         "GRANT CREATE ON DATABASE",
-        "CREATE SCHEMA pgq AUTHORIZATION \"other\"",
+        "create pgq, pgq_coop, pgq_ext",
+        "`CREATE SCHEMA pgq AUTHORIZATION \"other\"; CREATE SCHEMA pgq_coop AUTHORIZATION \"other\"; \
+         CREATE SCHEMA pgq_ext AUTHORIZATION \"other\"`",
     ];
     assert_refused!(other.install(&setup), Installation::MissingRight { .. }, parts);
     if place.server.has_extension()? {
         let extension = Setup::new().engine(Engine::Extension);
-        let parts = ["a superuser, to create the extension pgq", "CREATE EXTENSION pgq", "portable"];
+        let parts = ["create the extension pgq", "it takes a superuser", "CREATE EXTENSION pgq", "portable"];
         assert_refused!(other.install(&extension), Installation::MissingRight { .. }, parts);
     }
     place.execute(&format!("GRANT CREATE ON DATABASE {} TO other", place.database.name()));
@@ -147,6 +146,9 @@ fn schemas_made_by_somebody_else<D: Driver>() -> crate::Result {
     assert_eq!(other.check(&setup)?, []);
     assert_works(&mut place.connect("other"));
     other.uninstall(&setup)?;
+    // The schemas are gone, and whoever made them has to make them again.
+    let parts = ["create pgq, pgq_coop:", "`CREATE SCHEMA pgq AUTHORIZATION"];
+    assert_refused!(other.install(&setup), Installation::MissingRight { .. }, parts);
     Ok(())
 }
 
@@ -173,7 +175,7 @@ fn objects_stay_with_their_owner<D: Driver>() -> crate::Result {
     assert_eq!(postgres.check(&Setup::new().only([Schema::Pgq]))?.len(), 2);
     postgres.upgrade(&Setup::new())?;
     let plan = postgres.install(&Setup::new())?;
-    assert!(plan.to_string().contains("session: act as role app"), "{plan}");
+    assert!(format!("{plan:#}").contains("session: act as role app"), "{plan:#}");
     assert_eq!(postgres.check(&Setup::new())?, []);
     let owners = "SELECT array_agg(DISTINCT nspname || ' ' || proowner::regrole ORDER BY nspname || ' ' || proowner::regrole) \
          FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname ~ '^pgq'";
@@ -188,7 +190,13 @@ fn pgq_coop_belongs_to_the_owner_of_pgq<D: Driver>() -> crate::Result {
     needs_extension!(place.server);
     place.execute("CREATE EXTENSION pgq");
     let mut app: D = place.driver("app");
-    let parts = ["\"app\"", "the rights of role \"postgres\"", "the owner of schema pgq"];
+    let parts = [
+        "user \"app\" cannot install schema pgq_coop",
+        "schema pgq is there, and there is nothing to do for it",
+        "the rights of role \"postgres\", the owner of schema pgq",
+        "somebody who has them",
+        "`only([Schema::Pgq, Schema::PgqExt])`",
+    ];
     assert_refused!(app.install(&Setup::new()), Installation::MissingRight { .. }, parts);
     app.install(&Setup::new().only([Schema::Pgq, Schema::PgqExt]))?;
     place.driver::<D>("postgres").install(&Setup::new())?;

@@ -6,7 +6,7 @@ use pgq_schema::{Schema, Setup};
 use crate::bed::{Bed, portable};
 use crate::driver::{Driver, Sync};
 
-cases!(installs_by_one_query, upgrades, needs_what_it_needs);
+cases!(installs_by_one_query, upgrades, needs_what_it_needs, is_run_by_the_owner);
 
 fn installs_by_one_query<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
@@ -44,6 +44,25 @@ fn needs_what_it_needs<D: Driver>() -> crate::Result {
     bed.driver.execute(&portable().only([Schema::PgqExt]).without_roles().sql())?;
     assert_eq!(bed.driver.check(&portable().only([Schema::Pgq, Schema::PgqCoop]))?, []);
     assert_eq!(bed.driver.check(&portable().only([Schema::PgqExt]).without_roles())?, []);
+    Ok(())
+}
+
+/// Else a superuser would run what another user may have put there, and own half of what is there after it.
+fn is_run_by_the_owner<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::new()?;
+    bed.execute(
+        "CREATE SEQUENCE public.ran; CREATE SCHEMA pgq AUTHORIZATION pg_monitor;
+         CREATE FUNCTION pgq.portable_release() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+         CREATE VIEW pgq.queue AS SELECT 'q'::text AS queue_name, nextval('public.ran')",
+    );
+    let refused = bed.execute_fails(&portable().sql());
+    assert_eq!(refused, "schema pgq belongs to role pg_monitor, and this is run by postgres");
+    assert!(!bed.value::<bool>("SELECT is_called FROM public.ran"));
+    bed.execute("DROP VIEW pgq.queue; DROP FUNCTION pgq.portable_release()");
+    bed.execute_fails(&portable().sql());
+    bed.execute("ALTER SCHEMA pgq OWNER TO postgres");
+    bed.execute(&portable().sql());
+    assert_eq!(bed.differences(), [""; 0]);
     Ok(())
 }
 

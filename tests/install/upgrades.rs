@@ -30,17 +30,17 @@ fn brings_an_older_release_to_this_one<D: Driver>() -> crate::Result {
     assert_eq!(bed.differences().len(), 7, "{:#?}", bed.differences());
     let kept = bed.driver.install(&portable())?;
     assert!(
-        kept.is_empty() && kept.to_string().contains("release 0 is there; kept; an upgrade is possible"),
+        kept.is_empty() && kept.to_string().contains("release 0; kept; an upgrade is possible"),
         "{kept}"
     );
 
     let plan = bed.driver.upgrade(&portable())?;
     assert!(matches!(plan.found(Schema::Pgq), Some(Found::Portable { release: 0, .. })));
     assert!(
-        plan.to_string().contains("pgq: the portable engine, release 0 is there; to be upgraded"),
+        plan.to_string().contains("pgq: found the portable engine, release 0; upgrade to release 1"),
         "{plan}"
     );
-    assert!(plan.to_string().contains("pgq_coop: the portable engine, release 1 is there; kept"), "{plan}");
+    assert!(plan.to_string().contains("pgq_coop: found the portable engine, release 1; kept"), "{plan}");
     assert_eq!(bed.differences(), [""; 0]);
     assert!(bed.driver.upgrade(&portable())?.is_empty());
     assert_eq!(bed.value::<i64>("SELECT count(*) FROM pgq.event_1"), 1);
@@ -54,10 +54,7 @@ fn repairs_this_release<D: Driver>() -> crate::Result {
         "GRANT EXECUTE ON FUNCTION pgq.create_queue(text) TO PUBLIC; DROP FUNCTION pgq_ext.version()",
     );
     let plan = bed.driver.upgrade(&portable())?;
-    assert!(
-        plan.to_string().contains("pgq: the portable engine, release 1 is there; to be repaired"),
-        "{plan}"
-    );
+    assert!(plan.to_string().contains("pgq: found the portable engine, release 1; repair"), "{plan}");
     assert_eq!(bed.differences(), [""; 0]);
     Ok(())
 }
@@ -67,7 +64,7 @@ fn leaves_out_what_is_not_there<D: Driver>() -> crate::Result {
     bed.driver.install(&portable().only([Schema::Pgq]))?;
     bed.execute(MAKE_OLDER);
     let plan = bed.driver.upgrade(&portable())?;
-    assert!(plan.to_string().contains("pgq_ext: nothing is there; left out"), "{plan}");
+    assert!(plan.to_string().contains("pgq_ext: found nothing; left out"), "{plan}");
     assert_eq!(bed.differences(), ["schema pgq_coop is missing", "schema pgq_ext is missing"]);
     Ok(())
 }

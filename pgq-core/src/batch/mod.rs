@@ -16,7 +16,7 @@ pub use self::info::BatchInfo;
 pub use self::next_batch::NextBatch;
 pub use self::open_batch::OpenBatch;
 pub use self::pace::Pace;
-pub use self::reader::{Reader, Reading};
+pub use self::reader::{EmptyBatches, Reader, Reading};
 use crate::answer::Columns;
 use crate::call::Answer;
 use crate::queue::nothing;

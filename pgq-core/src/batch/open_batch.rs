@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use std::vec;
 
-use super::{Finish, NextBatch, Reader, RetryMeans};
+use super::{EmptyBatches, Finish, NextBatch, Reader, RetryMeans};
 use crate::{Call, Error, Event, EventId, Result, batch, event};
 
 /// A batch that a consumer is reading: what is to be asked of the server next, and what came. The drivers are built on it; it does
@@ -108,9 +108,12 @@ impl OpenBatch {
         self.buffer.as_slice().is_empty() && self.state != State::End
     }
 
-    /// Whether the batch turned out to have no event that passes the filter.
-    pub fn is_empty(&self) -> bool {
-        self.state == State::End && self.received == 0
+    /// Whether the batch turned out to have no event that passes the filter, and the reader wants such batches passed: finish it and
+    /// open the next one.
+    pub fn is_passed(&self) -> bool {
+        self.reader.reading.empty_batches == EmptyBatches::Pass
+            && self.state == State::End
+            && self.received == 0
     }
 
     /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts.

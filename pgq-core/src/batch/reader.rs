@@ -4,6 +4,16 @@ use super::{ChunkSize, Filter, Finish, NextBatch, OpenBatch, Pace};
 use crate::consumer::{self, IfClaimed};
 use crate::{BatchId, Call, Error, Result, batch, coop};
 
+/// What becomes of a batch that has no event for the consumer: none at all, or none that passes its filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EmptyBatches {
+    /// It is finished silently, and the next one opened.
+    #[default]
+    Pass,
+    /// It is handed over like any other, for those who record each batch, as `ExactlyOnce::by_tick` does.
+    HandOver,
+}
+
 /// Which batches a consumer wants, and how it reads them.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -14,6 +24,8 @@ pub struct Reading {
     pub filter: Filter,
     /// How much is asked for at once.
     pub chunk: ChunkSize,
+    /// What becomes of batches without events for the consumer.
+    pub empty_batches: EmptyBatches,
     /// How long another member of the group may be silent before its batch is taken over; for ever where it is `None`. Means
     /// something to a subconsumer only.
     pub dead_interval: Option<Duration>,
@@ -43,9 +55,9 @@ impl Reader {
     }
 
     /// A subconsumer, which shares the position of `main`.
-    pub fn subconsumer(queue: impl Into<String>, main: &str, sub: &str) -> Self {
-        let member = Member { main: main.to_owned(), sub: sub.to_owned() };
-        let name = format!("{main}.{sub}");
+    pub fn subconsumer(queue: impl Into<String>, main: impl Into<String>, sub: impl Into<String>) -> Self {
+        let member = Member { main: main.into(), sub: sub.into() };
+        let name = format!("{}.{}", member.main, member.sub);
         Self { queue: queue.into(), name, member: Some(member), reading: Reading::default() }
     }
 
@@ -57,6 +69,16 @@ impl Reader {
     /// The name that PgQ knows it by: `main.sub` for a subconsumer.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of the consumer that has the position: the main one of a subconsumer, else [`name`](Self::name).
+    pub fn main(&self) -> &str {
+        self.member.as_ref().map_or(&self.name, |member| &member.main)
+    }
+
+    /// The name of a subconsumer in its group; `None` for a consumer with a position of its own.
+    pub fn sub(&self) -> Option<&str> {
+        self.member.as_ref().map(|member| member.sub.as_str())
     }
 
     /// Opens the next batch, to be run and committed on its own.

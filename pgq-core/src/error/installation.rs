@@ -65,10 +65,12 @@ pub enum Installation {
     },
 
     /// The database user lacks a right.
-    #[error("user {user:?} cannot do this: it takes {missing}; {remedy}")]
+    #[error("user {user:?} cannot {action}: it takes {missing}; {remedy}")]
     MissingRight {
         /// The user.
         user: String,
+        /// What the user cannot do.
+        action: String,
         /// The right.
         missing: String,
         /// What to do.

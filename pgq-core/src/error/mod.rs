@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use self::installation::Installation;
 pub(crate) use self::payload::payload_error;
-use self::words::{installs, named, of};
+use self::words::{failed, gap, installs, named, of};
 use crate::{BatchId, DatabaseError, EventId, Role, TickId};
 
 /// What can go wrong, in all crates of the workspace.
@@ -115,7 +115,7 @@ pub enum Error {
     /// The batch was taken away while it was worked on; everything done in its transaction is rolled back.
     #[error(
         "batch {batch} of consumer {consumer:?} on queue {queue:?} was taken away meanwhile (does another process \
-         use the same name, or was this one silent for too long?): its transaction is rolled back"
+         use the same name, was this one silent for too long, or does its heartbeat go to another database?): its transaction is rolled back"
     )]
     #[non_exhaustive]
     BatchLost {
@@ -182,9 +182,14 @@ pub enum Error {
     },
 
     /// The database that batches are applied to is not where the batch begins: events would be missing in it, or be applied again.
+    ///
+    /// Most often the consumer passes empty batches, which are then not recorded: set
+    /// [`EmptyBatches::HandOver`](crate::EmptyBatches::HandOver). To go on, move the consumer with `Consumer::register_at` to the tick
+    /// that was recorded: what is missing is delivered again, what was applied is not. Moving the record by
+    /// [`set_last_tick`](crate::ext::set_last_tick) instead gives up what is missing, or applies again what was applied.
     #[error(
-        "lost position: {consumer:?} has applied its queue up to tick {applied}, and the batch goes from tick {begin} to tick {end}: \
-         move the consumer with `Consumer::register_at` to tick {applied}, or the record with `ext::set_last_tick` to tick {begin}"
+        "lost position: {consumer:?} has applied its queue up to tick {applied}, and the batch goes from tick {begin} to tick {end}: {}",
+        gap(*applied, *begin)
     )]
     #[non_exhaustive]
     PositionGap {
@@ -490,11 +495,13 @@ pub enum Error {
     },
 
     /// Any other failure of the server or the connection.
-    #[error("{}", match function { Some(function) => format!("`{function}` failed"), None => "the connection or a statement failed".into() })]
+    #[error("{}", failed(*function, table.as_deref(), source))]
     #[non_exhaustive]
     Database {
-        /// The function that was called, if it was one of PgQ's.
+        /// The function that was called, if it was one of PgQ's, or the statement, if it was one of this library's.
         function: Option<&'static str>,
+        /// The table that it was about, if it was about one of yours.
+        table: Option<String>,
         /// What the driver or the server said.
         source: DatabaseError,
     },

@@ -83,7 +83,7 @@ impl Error {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database { function: None, source: error.into() }
+        Self::Database { function: None, table: None, source: error.into() }
     }
 }
 

@@ -144,7 +144,7 @@ pub fn current_table(queue: &str) -> Call<'_, String> {
 /// `pgq.current_event_table(text)`.
 ///
 /// # Errors
-/// Like [`current_table`]; [`Error::MissingPrivilege`] for a role that may not insert into the table.
+/// Like [`current_table`]; [`Error::MissingPrivilege`] for a role that may not insert into the table: it takes `pgq_admin`.
 pub fn copy(queue: &str) -> Call<'_, Copy> {
     let prepare = |answer: Answer<'_>| {
         let queue = answer.subject.queue.unwrap_or_default();
@@ -158,7 +158,7 @@ pub fn copy(queue: &str) -> Call<'_, Copy> {
         }
     };
     let insertable = "pgq.current_event_table($1) AS answer, now(), has_table_privilege(pgq.current_event_table($1), 'INSERT')";
-    own_txid("pgq.current_event_table", Role::Writer, [insertable, ""], prepare)
+    own_txid("pgq.current_event_table", Role::Admin, [insertable, ""], prepare)
         .about(Subject::queue(queue))
         .bind(queue)
 }

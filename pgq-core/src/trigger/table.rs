@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::quote;
+use crate::{Error, quote};
 
 /// Names a table in an SQL text. `Display` gives the quoted name.
 ///
@@ -19,6 +19,11 @@ impl Table {
     /// Takes the two parts of a name as they are, dots included.
     pub fn new(schema: &str, name: &str) -> Self {
         Self(format!("{}.{}", quote::ident(schema), quote::ident(name)))
+    }
+
+    /// What an error of the driver stands for that came from this statement on the table.
+    pub fn error(&self, statement: &'static str, error: tokio_postgres::Error) -> Error {
+        Error::Database { function: Some(statement), table: Some(self.to_string()), source: error.into() }
     }
 }
 

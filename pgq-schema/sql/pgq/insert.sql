@@ -137,32 +137,30 @@ create or replace function pgq.insert_event(
 returns bigint
 language plpgsql
 security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- SET search_path would cost a tenth of the time, so every name and operator here says where it is from.
-    v_txid      bigint := pg_catalog.txid_current();
+    -- Before the queue is read: a rotation after that waits for this transaction.
+    v_txid      bigint := txid_current();
     v_queue_id  integer;
     v_table     integer;
-    v_queue     pgq.queue;
     v_id        bigint;
 begin
     select q.queue_id, q.queue_cur_table into v_queue_id, v_table
     from pgq.queue q
-    where q.queue_name operator(pg_catalog.=) insert_event.queue_name
+    where q.queue_name = insert_event.queue_name
         and q.queue_per_tx_limit is null
         and not q.queue_disable_insert;
 
-    if v_queue_id is not null
-        and pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed'
-    then
+    if v_queue_id is not null and current_setting('transaction_isolation') = 'read committed' then
         v_id := pgq._insert_static(
             v_queue_id, v_table, v_txid, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4);
     end if;
 
     if v_id is null then
-        v_queue := pgq._producer_queue(insert_event.queue_name, 1);
         v_id := pgq._insert_event(
-            v_queue, null, null, null, null, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4);
+            pgq._producer_queue(insert_event.queue_name, 1), null, null, null, null,
+            ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4);
     end if;
     return v_id;
 end;
