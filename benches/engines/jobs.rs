@@ -29,8 +29,9 @@ impl Job {
 const COPY: &str = "plain COPY into the event table";
 const RETRY_ALL: &str = "batch_retry of 100,000 events";
 
-pub(crate) const JOBS: [Job; 8] = [
+pub(crate) const JOBS: [Job; 9] = [
     Job { name: "insert_event, one per statement", base: None, work: insert_each },
+    Job { name: "insert_event, one per prepared statement", base: None, work: insert_prepared },
     Job { name: "insert_event, in a loop of the server", base: None, work: insert_in_a_loop },
     Job { name: COPY, base: None, work: copy },
     Job { name: "insert_events, 1,000 in a call", base: Some(COPY), work: insert_many },
@@ -65,6 +66,18 @@ fn insert_each(bed: &mut Bed, scale: u32) -> Done {
     let time = in_transaction(&mut bed.db, |transaction| {
         for _ in 0..count {
             transaction.query_typed(insert, &[(&"reading", Type::TEXT), (&DATA, Type::TEXT)])?;
+        }
+        Ok(())
+    })?;
+    Ok(Some((count, time)))
+}
+
+fn insert_prepared(bed: &mut Bed, scale: u32) -> Done {
+    let count = 200 * scale;
+    let time = in_transaction(&mut bed.db, |transaction| {
+        let insert = transaction.prepare("SELECT pgq.insert_event('q', $1, $2)")?;
+        for _ in 0..count {
+            transaction.query(&insert, &[&"reading", &DATA])?;
         }
         Ok(())
     })?;

@@ -72,7 +72,9 @@ fn vacuum<T: Ticker>() {
     let ticker: T = bed.spawn(Options::all());
     let vacuumed = "SELECT count(*) FROM pgq.maint_tables_to_vacuum() AS name \
          JOIN pg_stat_all_tables ON name = schemaname || '.' || relname WHERE vacuum_count > 0";
-    until("all tables are vacuumed", || bed.count(vacuumed) == 5);
+    let all = bed.count("SELECT count(*) FROM pgq.maint_tables_to_vacuum()");
+    assert!(all >= 5, "{all}");
+    until("all tables are vacuumed", || bed.count(vacuumed) == all);
     assert!(ticker.stop().failing.is_empty());
 }
 
