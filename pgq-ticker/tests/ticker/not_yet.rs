@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use pgq_testkit::Server;
+use pgq_sync::Installer;
+use pgq_testkit::{Engine, Server};
 
 use crate::bed::{Bed, Options, Ticker, connect, until};
+
+/// Of the engine that the tests are to use.
+fn installer() -> Installer {
+    Installer::new().engine(pgq_testkit::engine().unwrap().unwrap_or(Engine::Portable))
+}
 
 cases!(no_database, no_pgq, no_right, no_server, wrong_password);
 
@@ -19,7 +25,7 @@ fn no_database<T: Ticker>() {
     until("it says what else", || {
         ticker.stats().trouble.is_some_and(|trouble| trouble.contains("install PgQ"))
     });
-    connect(&conninfo).batch_execute("CREATE EXTENSION pgq").unwrap();
+    installer().install(&mut connect(&conninfo)).unwrap();
     let took = until("it leads", || ticker.leads() && ticker.stats().trouble.is_none());
     println!("noticed within {took:?}");
     drop(ticker);
@@ -30,13 +36,13 @@ fn no_pgq<T: Ticker>() {
     let mut bed = Bed::on(Server::shared().unwrap().empty_database().unwrap());
     let ticker: T = bed.spawn(Options::ticks());
     until("it says so", || ticker.stats().trouble.is_some_and(|trouble| trouble.contains("install PgQ")));
-    bed.execute("CREATE EXTENSION pgq");
+    installer().install(&mut bed.db).unwrap();
     bed.create("q");
     bed.always_due("q");
     let took = until("it leads", || ticker.leads());
     println!("noticed within {took:?}");
     bed.is_ticked("q");
-    bed.execute("DROP EXTENSION pgq CASCADE; DROP SCHEMA IF EXISTS pgq CASCADE");
+    installer().with_data().uninstall(&mut bed.db).unwrap();
     until("it says so again", || {
         ticker.stats().trouble.is_some_and(|trouble| trouble.contains("install PgQ"))
     });
