@@ -1,11 +1,12 @@
 use std::error::Error as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgq_core::{Error, EventId, TickId, tick};
 use pgq_testkit::Database;
 
 use crate::driver::{Batch, Client, Consumer, Driver, Session, SubConsumer};
 use crate::engine;
+pub(crate) use crate::until::until;
 
 /// Makes four tests of each case: two drivers on two engines.
 macro_rules! cases {
@@ -160,17 +161,6 @@ pub(crate) fn terminate<D: Driver>(db: &mut D::Client, pid: i32) {
 pub(crate) fn wait_for_waiters<D: Driver>(db: &mut D::Client, count: i64) {
     let waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     until("the sessions wait for a lock", || db.value::<i64>(waiters) >= count);
-}
-
-/// Waits for a condition, but not for ever.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    const LIMIT: Duration = Duration::from_secs(60);
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// What holds for every error: it says something of its own, names what it is about, and leaves the cause to `source()`.

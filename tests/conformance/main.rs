@@ -43,6 +43,8 @@ mod texts;
 mod ticks;
 mod timestamps;
 mod triggers;
+#[path = "../common/until.rs"]
+mod until;
 mod visibility;
 mod workers;
 

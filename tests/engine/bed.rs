@@ -1,9 +1,7 @@
-use std::thread;
-use std::time::{Duration, Instant};
-
 use pgq_testkit::{Database, Engine, Server};
 
 use crate::session::Session;
+pub(crate) use crate::until::until;
 
 /// A database with the portable engine.
 pub(crate) fn portable() -> Database {
@@ -105,15 +103,4 @@ pub(crate) fn wait_for_waiters(db: &mut Session, count: usize) {
     let waiters = "select count(*) from pg_stat_activity \
          where wait_event_type = 'Lock' and datname = current_database()";
     until("the sessions wait for a lock", || db.answer(waiters) == count.to_string());
-}
-
-/// Waits for a condition, but not for ever.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    const LIMIT: Duration = Duration::from_secs(60);
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -24,5 +24,7 @@ mod session;
 mod takeover;
 mod ticking;
 mod triggers;
+#[path = "../common/until.rs"]
+mod until;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

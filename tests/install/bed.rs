@@ -1,6 +1,3 @@
-use std::thread;
-use std::time::{Duration, Instant};
-
 use pgq_core::{Error, Installation};
 use pgq_schema::{Engine, Setup};
 use pgq_testkit::postgres::types::FromSql;
@@ -8,6 +5,7 @@ use pgq_testkit::postgres::{Client, NoTls};
 use pgq_testkit::{Database, Server};
 
 use crate::driver::Driver;
+pub(crate) use crate::until::until;
 
 /// Makes two tests of each case: `sync_driver::case` and `async_driver::case`.
 macro_rules! cases {
@@ -100,17 +98,6 @@ pub(crate) fn assert_works(db: &mut Client) {
     let events = db.query("SELECT ev_data FROM pgq.get_batch_events($1)", &[&batch]).unwrap();
     assert_eq!(events.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), ["d"]);
     db.batch_execute("SELECT pgq.drop_queue('works', true)").unwrap();
-}
-
-/// Waits for a condition, but not for ever.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    const LIMIT: Duration = Duration::from_secs(60);
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Everything, with the portable engine, whatever the server has.

@@ -20,6 +20,8 @@ mod races;
 mod rights;
 mod scripts;
 mod uninstalls;
+#[path = "../common/until.rs"]
+mod until;
 mod upgrades;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -1,10 +1,11 @@
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
 
 use pgq_core::{NewEvent, tick};
 use pgq_sync::postgres::{Client, NoTls};
 use pgq_sync::{ClientExt, Consumer, Queue};
 use pgq_testkit::{Database, Server};
+
+pub(crate) use crate::until::until;
 
 /// A database with queue `q`, a consumer `ours`, and a table for what others have seen.
 pub(crate) struct Bed {
@@ -77,14 +78,4 @@ impl Bed {
 /// What a consumer sees of [`Bed::produce`]: the retried event first, as its number is the lowest.
 pub(crate) fn expected(numbers: RangeInclusive<u32>) -> Vec<(u32, Option<i32>)> {
     std::iter::once((0, Some(1))).chain(numbers.map(|number| (number, None))).collect()
-}
-
-/// Waits for a condition, but not for ever.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
