@@ -32,7 +32,7 @@ fn nothing_is_lost_or_repeated() -> crate::Result {
     let mut seen = BTreeMap::new();
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
-        consume(&mut db, &mut seen);
+        consume_one(&mut db, &mut seen);
     }
     state.producers_stop.store(true, Ordering::Relaxed);
     for thread in threads {
@@ -41,11 +41,11 @@ fn nothing_is_lost_or_repeated() -> crate::Result {
     let produced = state.produced.lock().unwrap().clone();
     let give_up = Instant::now() + Duration::from_secs(60);
     while seen.len() < produced.len() && Instant::now() < give_up {
-        consume(&mut db, &mut seen);
+        consume_one(&mut db, &mut seen);
     }
     state.maintenance_stops.store(true, Ordering::Relaxed);
     maintenance.join().expect("the maintenance failed");
-    consume(&mut db, &mut seen);
+    while consume_one(&mut db, &mut seen) {}
 
     let lost: Vec<_> = produced.iter().filter(|event| !seen.contains_key(*event)).collect();
     let repeated: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
@@ -150,11 +150,12 @@ fn maintain(conninfo: &str, state: &State) {
     }
 }
 
-fn consume(db: &mut Client, seen: &mut BTreeMap<String, usize>) {
-    while let Some(mut batch) = Consumer::new("q", "c").next_batch(db).unwrap() {
-        while let Some(event) = batch.next_event().unwrap() {
-            *seen.entry(event.data.unwrap()).or_default() += 1;
-        }
-        batch.finish().unwrap();
+/// One batch at a time: the next is often there before this one is done, so a loop until there is none may not end.
+fn consume_one(db: &mut Client, seen: &mut BTreeMap<String, usize>) -> bool {
+    let Some(mut batch) = Consumer::new("q", "c").next_batch(db).unwrap() else { return false };
+    while let Some(event) = batch.next_event().unwrap() {
+        *seen.entry(event.data.unwrap()).or_default() += 1;
     }
+    batch.finish().unwrap();
+    true
 }
