@@ -141,10 +141,13 @@ pub fn finish(batch: BatchId) -> Call<'static, Finish> {
 /// `pgq_coop.next_batch(text, text, text)`, which must answer with the same batch, and then `pgq_coop.finish_batch(bigint)`, in one
 /// statement.
 ///
-/// Locks the row of the main consumer, as a takeover does, so none can come between this and the commit; the group waits for that.
+/// Locks the row of the main consumer, as a takeover does, so none can come between this and the commit; the group waits for that. So
+/// that nobody waits for a process that stands still, the server ends the session when it is silent for 10 seconds before the end of
+/// the transaction (`idle_in_transaction_session_timeout`, for this transaction).
 /// After [`Finish::NotOpen`] roll back: the first function may have opened another batch.
 pub fn finish_fenced<'a>(queue: &'a str, main: &'a str, sub: &'a str, batch: BatchId) -> Call<'a, Finish> {
-    const SQL: &str = "WITH fence AS MATERIALIZED (SELECT pgq_coop.next_batch($1, $2, $3) AS id) \
+    const SQL: &str = "WITH fence AS MATERIALIZED (SELECT pgq_coop.next_batch($1, $2, $3) AS id, \
+         set_config('idle_in_transaction_session_timeout', '10000', true)) \
          SELECT CASE WHEN id = $4 THEN pgq_coop.finish_batch(id) ELSE 0 END FROM fence";
     fenced("pgq_coop.finish_batch", SQL, done, queue, main, sub, batch)
 }

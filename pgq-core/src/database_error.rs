@@ -32,36 +32,46 @@ impl DatabaseError {
 
     /// Whether the connection is gone, or the server refuses to serve one now.
     pub(crate) fn is_connection(&self) -> bool {
-        let Some(state) = self.sqlstate() else {
-            return self.0.is_closed() || self.io().is_some();
-        };
-        state.code().starts_with("08")
-            || [
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-                SqlState::CANNOT_CONNECT_NOW,
-                SqlState::DATABASE_DROPPED,
-                SqlState::TOO_MANY_CONNECTIONS,
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                SqlState::IDLE_SESSION_TIMEOUT,
-            ]
-            .contains(state)
+        is_connection(&self.0)
     }
 
     /// Whether the same transaction may succeed when it is tried again.
     pub(crate) fn is_conflict(&self) -> bool {
-        let retryable = [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::LOCK_NOT_AVAILABLE,
-            SqlState::QUERY_CANCELED,
-        ];
-        self.sqlstate().is_some_and(|state| retryable.contains(state))
+        is_conflict(&self.0)
     }
+}
 
-    fn io(&self) -> Option<&std::io::Error> {
-        self.0.source()?.downcast_ref()
-    }
+/// Whether an error of the driver says that the connection is gone, or that the server refuses to serve one now.
+pub(crate) fn is_connection(error: &tokio_postgres::Error) -> bool {
+    let Some(state) = error.code() else {
+        let io = || error.source().is_some_and(|cause| cause.is::<std::io::Error>());
+        return error.is_closed() || io();
+    };
+    state.code().starts_with("08")
+        || [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::DATABASE_DROPPED,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            SqlState::IDLE_SESSION_TIMEOUT,
+        ]
+        .contains(state)
+}
+
+/// Whether an error of the driver says that the same transaction may succeed when it is tried again: for another one's sake, or for want
+/// of room.
+pub(crate) fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    let retryable = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::DISK_FULL,
+        SqlState::OUT_OF_MEMORY,
+    ];
+    error.code().is_some_and(|state| retryable.contains(state))
 }
 
 impl From<tokio_postgres::Error> for DatabaseError {

@@ -4,6 +4,8 @@
 //! The records are kept by consumer and subconsumer, texts of your choice, `""` for no subconsumer. They do not tell queues apart:
 //! choose a name for each pair of database and queue. The drivers' `ExactlyOnce` is built on these calls.
 
+use tokio_postgres::Row;
+
 use crate::answer::Columns;
 use crate::call::Answer;
 use crate::subject::Subject;
@@ -69,6 +71,34 @@ pub fn set_event_done<'a>(
     call("pgq_ext.set_event_done", SQL, recorded, consumer, subconsumer).bind(batch.0).bind(event.0)
 }
 
+/// Which of these events of this batch are recorded. Wraps `pgq_ext.is_event_done(text, text, bigint, bigint)` over `unnest`.
+pub fn events_done<'a>(
+    consumer: &'a str,
+    subconsumer: &'a str,
+    batch: BatchId,
+    events: &[EventId],
+) -> Call<'a, Vec<EventId>> {
+    const SQL: &str =
+        "SELECT event FROM unnest($4::bigint[]) AS event WHERE pgq_ext.is_event_done($1, $2, $3, event)";
+    let ids = |answer: Answer<'_>| {
+        let id = |row: &Row| Columns::of(row, answer.function).next().map(EventId);
+        answer.rows.iter().map(id).collect()
+    };
+    call("pgq_ext.is_event_done", SQL, ids, consumer, subconsumer).bind(batch.0).bind(ids_of(events))
+}
+
+/// Records events of a batch, like [`set_event_done`] for each of them, in one round trip; [`Recorded::Before`] if one of them was
+/// recorded before: roll back then. Wraps `pgq_ext.set_event_done(text, text, bigint, bigint)` over `unnest`.
+pub fn set_events_done<'a>(
+    consumer: &'a str,
+    subconsumer: &'a str,
+    batch: BatchId,
+    events: &[EventId],
+) -> Call<'a, Recorded> {
+    const SQL: &str = "SELECT coalesce(bool_and(pgq_ext.set_event_done($1, $2, $3, event)), true) FROM unnest($4::bigint[]) AS event";
+    call("pgq_ext.set_event_done", SQL, recorded, consumer, subconsumer).bind(batch.0).bind(ids_of(events))
+}
+
 /// The tick that was recorded last; `None` where none was. Wraps `pgq_ext.get_last_tick(text, text)`.
 pub fn last_tick<'a>(consumer: &'a str, subconsumer: &'a str) -> Call<'a, Option<TickId>> {
     const SQL: &str = "SELECT pgq_ext.get_last_tick($1, $2)";
@@ -121,6 +151,10 @@ fn call<'a, T: 'a>(
 ) -> Call<'a, T> {
     let subject = Subject { consumer: Some(consumer), subconsumer: Some(subconsumer), ..Subject::default() };
     Call::new(function, Role::Writer, sql, decode).about(subject).bind(consumer).bind(subconsumer)
+}
+
+fn ids_of(events: &[EventId]) -> Param<'static> {
+    Param::BigInts(events.iter().map(|event| event.0).collect())
 }
 
 fn recorded(answer: Answer<'_>) -> Result<Recorded> {

@@ -134,8 +134,9 @@ impl<'a> Subject<'a> {
     }
 
     fn known(&self, condition: Condition, source: DatabaseError) -> Error {
-        let queue = self.queue.unwrap_or_default().to_owned();
-        let consumer = self.consumer.unwrap_or_default().to_owned();
+        let (named_queue, named_consumer) = named(source.message().unwrap_or_default());
+        let queue = self.queue.unwrap_or(named_queue).to_owned();
+        let consumer = self.consumer.unwrap_or(named_consumer).to_owned();
         let batch = self.batch.unwrap_or(BatchId(0));
         match condition {
             Condition::QueueNotFound => Error::QueueNotFound { queue, source },
@@ -164,6 +165,15 @@ impl<'a> Subject<'a> {
             Condition::SubConsumerBusy => Error::SubConsumerBusy { queue, consumer: self.member(), source },
             Condition::NotInGroup => self.not_in_group(Some(source)),
         }
+    }
+}
+
+/// The queue and the consumer that a message names, for a call that was about several of them.
+fn named(message: &str) -> (&str, &str) {
+    match (message.strip_prefix("No such queue: "), message.strip_prefix("Not subscriber to queue: ")) {
+        (Some(queue), _) => (queue, ""),
+        (_, Some(names)) => names.rsplit_once('/').unwrap_or_default(),
+        _ => ("", ""),
     }
 }
 

@@ -10,6 +10,14 @@ use crate::queue::nothing;
 use crate::subject::Subject;
 use crate::{Call, Error, Role, SessionId, TickId, TxId};
 
+/// The channel on which those who `LISTEN` are told of new ticks. The payload is the name of the queue that has one, or empty where
+/// it may be any queue.
+///
+/// The portable engine notifies at each tick, by itself. The C extension notifies nobody: there [`notify`] does, which this
+/// library's ticker calls after the ticks that it made. Another ticker, such as pgqd, does not, so listen for speed and poll for
+/// certainty.
+pub const CHANNEL: &str = "pgq_tick";
+
 /// Makes a tick on every queue that is due for one, and tells how many that were. Wraps `pgq.ticker()`.
 ///
 /// Leaves out paused queues and those with an external ticker. One failing queue fails the call for all. Uses up a transaction id.
@@ -129,6 +137,18 @@ pub fn lead() -> Call<'static, Option<SessionId>> {
          FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
     let session = |answer: Answer<'_>| Ok(answer.value::<Option<i32>>()?.map(SessionId));
     Call::new("pg_try_advisory_lock", Role::Public, SQL, session)
+}
+
+/// Tells those who listen on [`CHANNEL`] of ticks that were made, where the engine has not: of a tick of `queue`, or of any queue if
+/// that is `None`, or a name too long for a payload. Answers `false` where the engine notifies by itself: it will not take this then.
+///
+/// Run it after the commit of the ticks, in autocommit: who listens looks for a batch at once.
+pub fn notify(queue: Option<&str>) -> Call<'_, bool> {
+    const SQL: &str = "SELECT CASE WHEN to_regprocedure('pgq.portable_release()') IS NULL \
+         THEN pg_notify($1, CASE WHEN octet_length($2) <= 7900 THEN $2 ELSE '' END) IS NOT NULL ELSE false END";
+    Call::new("pg_notify", Role::Public, SQL, |answer| answer.value())
+        .bind(CHANNEL)
+        .bind(queue.unwrap_or_default())
 }
 
 /// Prepares the session that a ticker runs on: read committed; no statement, lock or idle transaction for longer than `limit`; and

@@ -14,12 +14,12 @@ impl ChunkSize {
     const FIRST: u32 = 4;
     const GROWTH: u32 = 32;
 
-    pub(super) fn first(self) -> u32 {
+    pub(crate) fn first(self) -> u32 {
         self.events.clamp(1, Self::FIRST)
     }
 
     /// The size of the chunk after one of `limit` events, in which `events` of `bytes` came.
-    pub(super) fn after(self, limit: u32, events: usize, bytes: usize) -> u32 {
+    pub(crate) fn after(self, limit: u32, events: usize, bytes: usize) -> u32 {
         let mean = (bytes / events.max(1)).max(1);
         let affordable = u32::try_from(self.bytes / mean).unwrap_or(u32::MAX);
         limit.saturating_mul(Self::GROWTH).min(self.events).min(affordable).max(1)

@@ -1,4 +1,4 @@
-use crate::quote;
+use crate::{EventId, quote};
 
 /// Chooses events of a batch by conditions that must all hold, so that the server sends no others.
 ///
@@ -68,6 +68,11 @@ impl Filter {
     /// Lets through events with exactly this `ev_extra4`.
     pub fn extra4(self, value: &str) -> Self {
         self.one_of("ev_extra4", [value])
+    }
+
+    /// Lets through events with a larger id.
+    pub(crate) fn after(self, event: EventId) -> Self {
+        self.and(format!("ev_id > {}", event.0))
     }
 
     /// Gives the text for `extra_where` of `pgq.get_batch_cursor`; `None` if there is no condition.

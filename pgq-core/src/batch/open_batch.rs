@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use std::vec;
+use std::{iter, mem, vec};
 
 use super::{EmptyBatches, Finish, NextBatch, Reader, RetryMeans};
-use crate::{Call, Error, Event, EventId, Result, batch, event};
+use crate::fault_point::Point;
+use crate::worker::{Failure, Tally};
+use crate::{Call, Error, Event, EventId, NewLetter, Result, batch, dead_letter, event};
 
 /// A batch that a consumer is reading: what is to be asked of the server next, and what came. The drivers are built on it; it does
 /// no I/O itself.
@@ -18,8 +20,10 @@ pub struct OpenBatch {
     fingerprint: u64,
     last_id: Option<EventId>,
     popped: Option<(EventId, EventId)>,
+    after: Option<EventId>,
     twice: BTreeSet<EventId>,
     retries: BTreeMap<EventId, Duration>,
+    letters: BTreeMap<EventId, NewLetter<'static>>,
     state: State,
     in_flight: bool,
 }
@@ -44,8 +48,10 @@ impl OpenBatch {
             fingerprint: 0,
             last_id: None,
             popped: None,
+            after: None,
             twice: BTreeSet::new(),
             retries: BTreeMap::new(),
+            letters: BTreeMap::new(),
             state: State::Unopened,
             in_flight: false,
         }
@@ -54,6 +60,20 @@ impl OpenBatch {
     /// The batch and the ticks that it lies between.
     pub fn info(&self) -> &NextBatch {
         &self.batch
+    }
+
+    /// Who reads it, and how.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The fault point that the next chunk leads to.
+    #[doc(hidden)]
+    pub fn next_point(&self) -> Point {
+        match self.state {
+            State::Unopened => Point::AfterDeclare,
+            State::More | State::End => Point::MidFetch,
+        }
     }
 
     /// The next chunk to ask for; `None` at the end of the batch. What the server answers goes to [`received`](Self::received).
@@ -67,7 +87,10 @@ impl OpenBatch {
         self.in_flight = self.state != State::End;
         match self.state {
             State::Unopened => {
-                Ok(Some(batch::cursor(self.batch.id, &self.cursor, self.limit, &self.reader.reading.filter)))
+                let filter = &self.reader.reading.filter;
+                let rest = self.after.map(|last| filter.clone().after(last));
+                let filter = rest.as_ref().unwrap_or(filter);
+                Ok(Some(batch::cursor(self.batch.id, &self.cursor, self.limit, filter)))
             }
             State::More => Ok(Some(batch::fetch(self.batch.id, &self.cursor, self.limit))),
             State::End => Ok(None),
@@ -98,9 +121,45 @@ impl OpenBatch {
         Some(event)
     }
 
+    /// Whether the reading can be [suspended](Self::suspend) here: not between two events of one id.
+    pub fn at_boundary(&self) -> bool {
+        let last = self.popped.map(|(_, last)| last);
+        match self.buffer.as_slice().first() {
+            Some(next) => Some(next.id) != last,
+            None => self.state == State::End,
+        }
+    }
+
+    /// Ends the reading for now: its cursor goes with its transaction. [`fetch`](Self::fetch) begins a new one after the last event that
+    /// was popped; what was received and not popped comes again.
+    pub fn suspend(&mut self) {
+        let unpopped = mem::take(&mut self.buffer);
+        if self.state == State::End && unpopped.as_slice().is_empty() {
+            return;
+        }
+        for event in unpopped {
+            self.received -= 1;
+            self.fingerprint = self.fingerprint.wrapping_sub(fingerprint(event.id));
+        }
+        self.after = self.popped.map(|(_, last)| last);
+        self.last_id = self.after;
+        (self.state, self.in_flight) = (State::Unopened, false);
+    }
+
+    /// Forgets the retries and dead letters that were noted: they are written and committed.
+    pub fn flushed(&mut self) {
+        self.retries.clear();
+        self.letters.clear();
+    }
+
     /// Whether the event can be one of those that were popped, which come in the order of their ids.
     pub fn has_popped(&self, event: &Event) -> bool {
         self.popped.is_some_and(|(first, last)| first <= event.id && event.id <= last)
+    }
+
+    /// The events that were received and not popped.
+    pub fn buffered(&self) -> &[Event] {
+        self.buffer.as_slice()
     }
 
     /// Whether all that was received is popped, and there may be more.
@@ -116,9 +175,32 @@ impl OpenBatch {
             && self.received == 0
     }
 
-    /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts.
+    /// Whether the batch was read to its end, and had no event that passes the filter.
+    pub fn is_empty(&self) -> bool {
+        self.state == State::End && self.received == 0 && self.after.is_none()
+    }
+
+    /// Notes that the event is to be delivered again, `after` that time, rounded up to whole seconds. The last wish counts, also one
+    /// for a [`dead_letter`](Self::dead_letter).
     pub fn retry(&mut self, event: &Event, after: Duration) {
+        self.letters.remove(&event.id);
         self.retries.insert(event.id, after);
+    }
+
+    /// Notes that the event is given up and becomes a dead letter: the kind of trouble in a word or two, and what went wrong. Kept up to
+    /// [`NewLetter::MAX_REASON`] and [`NewLetter::MAX_ERROR`] characters. The last wish counts, also one for a [`retry`](Self::retry).
+    pub fn dead_letter(&mut self, event: &Event, reason: impl Into<String>, error: impl Into<String>) {
+        self.retries.remove(&event.id);
+        self.letters.insert(event.id, NewLetter::new(event.id, reason.into()).error(error.into()));
+    }
+
+    /// Notes that the event is given up for what failed, after `tries` of it in this batch before the last one. Else like
+    /// [`dead_letter`](Self::dead_letter).
+    pub fn give_up(&mut self, event: &Event, tries: u32, failure: &Failure) {
+        self.retries.remove(&event.id);
+        let letter = NewLetter::new(event.id, failure.kind().to_string()).error(failure.text());
+        let attempts = event.retry.saturating_add(1).saturating_add(tries);
+        self.letters.insert(event.id, letter.attempts(attempts));
     }
 
     /// Checks that the batch was read to its end.
@@ -130,6 +212,22 @@ impl OpenBatch {
             State::End if self.buffer.as_slice().is_empty() => Ok(()),
             _ => Err(Error::BatchUnread { batch: self.batch.id }),
         }
+    }
+
+    /// The statements that write the noted dead letters, one for each 5,000 of them or 1 MiB of their texts.
+    pub fn letters(&self) -> impl Iterator<Item = Call<'static, u32>> + Send + '_ {
+        let mut rest = self.letters.values();
+        iter::from_fn(move || {
+            let chunk = dead_letter::chunk(&mut rest);
+            (!chunk.is_empty()).then(|| dead_letter::add(self.batch.id, &chunk))
+        })
+    }
+
+    /// What is to become of the events that were received.
+    pub fn tally(&self) -> Tally {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let (retried, dead) = (count(self.retries.len()), count(self.letters.len()));
+        Tally { done: count(self.received).saturating_sub(retried + dead), retried, dead }
     }
 
     /// Whether [`retry`](Self::retry) noted anything.

@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use super::{ChunkSize, Filter, Finish, NextBatch, OpenBatch, Pace};
 use crate::consumer::{self, IfClaimed};
-use crate::{BatchId, Call, Error, Result, batch, coop};
+#[cfg(feature = "fault-points")]
+use crate::fault_point::Hook;
+use crate::fault_point::{FaultPoints, Pause, Point};
+use crate::worker::Failure;
+use crate::{BatchId, Call, Error, Event, Result, batch, coop};
 
 /// What becomes of a batch that has no event for the consumer: none at all, or none that passes its filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,6 +44,7 @@ pub struct Reader {
     member: Option<Member>,
     /// Which batches it wants.
     pub reading: Reading,
+    fault_points: FaultPoints,
 }
 
 #[derive(Clone, Debug)]
@@ -51,14 +56,34 @@ struct Member {
 impl Reader {
     /// A consumer with a position of its own.
     pub fn consumer(queue: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { queue: queue.into(), name: name.into(), member: None, reading: Reading::default() }
+        Self::new(queue.into(), name.into(), None)
     }
 
     /// A subconsumer, which shares the position of `main`.
     pub fn subconsumer(queue: impl Into<String>, main: impl Into<String>, sub: impl Into<String>) -> Self {
         let member = Member { main: main.into(), sub: sub.into() };
         let name = format!("{}.{}", member.main, member.sub);
-        Self { queue: queue.into(), name, member: Some(member), reading: Reading::default() }
+        Self::new(queue.into(), name, Some(member))
+    }
+
+    fn new(queue: String, name: String, member: Option<Member>) -> Self {
+        Self { queue, name, member, reading: Reading::default(), fault_points: FaultPoints::default() }
+    }
+
+    /// Has the hook decide what happens at the points that a driver reaches with this reader.
+    #[cfg(feature = "fault-points")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault_points(mut self, hook: Hook) -> Self {
+        self.fault_points = FaultPoints::new(hook);
+        self
+    }
+
+    /// Tells a test that the driver has come to this point, and what to do there: nothing, without the feature `fault-points`.
+    #[doc(hidden)]
+    #[inline]
+    pub fn reach(&self, point: Point) -> Result<Pause> {
+        self.fault_points.reach(point)
     }
 
     /// The name of the queue.
@@ -123,6 +148,26 @@ impl Reader {
     /// The error that the batch is somebody else's now.
     pub fn lost(&self, batch: BatchId) -> Error {
         Error::BatchLost { queue: self.queue.clone(), consumer: self.name.clone(), batch }
+    }
+
+    /// The error that ends a worker when an event fails that may not.
+    pub fn event_failed(&self, event: &Event, failure: &Failure) -> Error {
+        Error::EventFailed {
+            queue: self.queue.clone(),
+            consumer: self.name.clone(),
+            event: event.id,
+            failure: failure.to_string(),
+        }
+    }
+
+    /// The error that ends a worker when the handler of a whole batch fails that may not.
+    pub fn batch_failed(&self, batch: BatchId, failure: &Failure) -> Error {
+        Error::BatchFailed {
+            queue: self.queue.clone(),
+            consumer: self.name.clone(),
+            batch,
+            failure: failure.to_string(),
+        }
     }
 
     /// What an error means for this batch of the reader: when it is not open any more, it was taken away.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use self::installation::Installation;
 pub(crate) use self::payload::payload_error;
-use self::words::{failed, gap, installs, named, of};
+use self::words::{failed, gap, installs, named, no_answer, of};
 use crate::{BatchId, DatabaseError, EventId, Role, TickId};
 
 /// What can go wrong, in all crates of the workspace.
@@ -213,6 +213,62 @@ pub enum Error {
         batch: BatchId,
     },
 
+    /// An event failed, and its worker was told to stop then. The batch stays open and comes again.
+    #[error(
+        "event {event} of queue {queue:?} failed in consumer {consumer:?}, which was told to stop then: {failure}"
+    )]
+    #[non_exhaustive]
+    EventFailed {
+        /// The queue.
+        queue: String,
+        /// The consumer.
+        consumer: String,
+        /// The event.
+        event: EventId,
+        /// The kind of failure, and what the handler said.
+        failure: String,
+    },
+
+    /// The handler of whole batches failed, and its worker was told to stop then. The batch stays open and comes again.
+    #[error(
+        "batch {batch} of queue {queue:?} failed in consumer {consumer:?}, which was told to stop then: {failure}"
+    )]
+    #[non_exhaustive]
+    BatchFailed {
+        /// The queue.
+        queue: String,
+        /// The consumer.
+        consumer: String,
+        /// The batch.
+        batch: BatchId,
+        /// The kind of failure, and what the handler said.
+        failure: String,
+    },
+
+    /// A worker could need dead letters, and there are none.
+    #[error(
+        "events that fail for good become dead letters, but there is no schema `pgq_dead` that this user may add to: install it \
+         (`Installer::new().only(Schema::ALL)`), or choose other `RetryPolicy::exhausted` and `WorkerOptions::unknown`"
+    )]
+    NoDeadLetters,
+
+    /// A worker was to stop, and a handler that cannot be interrupted went on beyond the time that it had.
+    #[error(
+        "a handler is still at work {waited:?} after its worker was told to stop; its batch will be given back"
+    )]
+    StillWorking {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+
+    /// A worker ended without being told to: the callback for its notices, or something in the worker itself, panicked, or its runtime
+    /// was shut down. The batch that it had in hand comes again.
+    #[error("the worker ended by itself: {problem}")]
+    WorkerEnded {
+        /// What the panic said.
+        problem: String,
+    },
+
     /// The rest of a batch cannot be read in this transaction; it comes again when the batch is dropped.
     #[error("the events of batch {batch} were left in the middle of a chunk: drop the batch, it comes again")]
     #[non_exhaustive]
@@ -222,7 +278,7 @@ pub enum Error {
     },
 
     /// The batch has no event of this id.
-    #[error("{} is not in batch {batch}", event.map_or("an event to be retried".into(), |event| format!("event {event}")))]
+    #[error("{} is not in batch {batch}", event.map_or("an event that was named".into(), |event| format!("event {event}")))]
     #[non_exhaustive]
     EventNotFound {
         /// The batch.
@@ -332,9 +388,9 @@ pub enum Error {
     },
 
     /// The server did not answer in time; the connection is given up.
-    #[error("the server did not answer within {waited:?}")]
+    #[error("{}", no_answer(*waited))]
     NoAnswerInTime {
-        /// How long it was waited for.
+        /// How long it was waited for; not at all where the connection had ended without a word.
         waited: Duration,
     },
 

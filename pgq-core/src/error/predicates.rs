@@ -14,7 +14,7 @@ impl Error {
     }
 
     /// Whether the same work may succeed when it is tried again: a lost connection, a conflict with another transaction, a time
-    /// limit, a server that is read-only for now.
+    /// limit, a server that is read-only or out of room for now.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,

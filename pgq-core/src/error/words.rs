@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::{DatabaseError, EventId, TickId};
 
 /// `event 7: `, for the beginning of a message.
@@ -41,6 +43,17 @@ pub(super) fn installs(function: &str) -> &'static str {
         Some(("pgq_ext", _)) => {
             "install the schema pgq_ext in the database that is written to, with `Installer::install`"
         }
+        Some(("pgq_dead", _)) => {
+            "install the schema pgq_dead beside pgq, with `Installer::new().only(Schema::ALL)` or `print_sql --only pgq_dead`"
+        }
         _ => "install PgQ with `Installer::install` or `CREATE EXTENSION pgq`",
+    }
+}
+
+/// That the server said nothing for so long, or the connection was gone already.
+pub(super) fn no_answer(waited: Duration) -> String {
+    match waited {
+        Duration::ZERO => "the connection is gone".to_owned(),
+        waited => format!("the server did not answer within {waited:?}"),
     }
 }

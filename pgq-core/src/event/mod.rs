@@ -1,4 +1,23 @@
 //! Events: insert them, have them retried.
+//!
+//! # A commit without an answer
+//!
+//! An event exists exactly when the transaction that inserted it is committed. Whether it is, the producer learns from the answer to its
+//! `COMMIT`. Where that answer does not come (the connection or the server is lost, a time limit, a dropped future), nobody can tell
+//! the producer: the commit may have taken effect, or not, or may take effect a moment later. The error of the driver's `commit` is one
+//! of the connection then: [`Error::is_connection`](crate::Error::is_connection), once it is turned into an [`Error`](crate::Error). An
+//! error of any statement before the `COMMIT` says that nothing was done, and so does an error of the server at the `COMMIT`.
+//!
+//! To try again without inserting twice, write a key of the request in the same transaction, into a table where it is unique:
+//!
+//! ```sql
+//! CREATE TABLE request (key text PRIMARY KEY);
+//! -- Each try: insert the event only where this inserts a row. It waits for a first try that is still under way.
+//! INSERT INTO request VALUES ($1) ON CONFLICT DO NOTHING;
+//! ```
+//!
+//! The state of a business row serves as well (`UPDATE … WHERE paid IS NULL`). `txid_status()` does not: after a crash the server gives
+//! out ids anew that it had given to transactions that were never committed.
 
 mod copy;
 #[expect(clippy::module_inception, reason = "the type `Event` is where its name says")]

@@ -1,0 +1,62 @@
+use std::collections::BTreeMap;
+
+use super::{Failure, Verdict};
+use crate::Event;
+
+/// Which handler takes which events.
+#[derive(Debug)]
+pub struct Routes<H> {
+    by_type: BTreeMap<String, H>,
+    otherwise: Option<H>,
+}
+
+impl<H> Default for Routes<H> {
+    fn default() -> Self {
+        Self { by_type: BTreeMap::new(), otherwise: None }
+    }
+}
+
+impl<H> Routes<H> {
+    /// Sets the handler for events of that type, in place of an earlier one.
+    pub fn on(&mut self, event_type: impl Into<String>, handler: H) {
+        self.by_type.insert(event_type.into(), handler);
+    }
+
+    /// Sets the handler for all other events.
+    pub fn otherwise(&mut self, handler: H) {
+        self.otherwise = Some(handler);
+    }
+
+    /// Whether there is no handler at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_type.is_empty() && self.otherwise.is_none()
+    }
+
+    /// The handler for the event.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn find(&self, event: &Event) -> Result<&H, Failure> {
+        let event_type = event.event_type.as_deref();
+        let found =
+            event_type.and_then(|event_type| self.by_type.get(event_type)).or(self.otherwise.as_ref());
+        found.ok_or_else(|| Failure::unknown_type(event_type))
+    }
+
+    /// Like [`find`](Self::find), for a handler that changes as it works.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub fn find_mut(&mut self, event: &Event) -> Result<&mut H, Failure> {
+        let event_type = event.event_type.as_deref();
+        let found = event_type.and_then(|event_type| self.by_type.get_mut(event_type));
+        found.or(self.otherwise.as_mut()).ok_or_else(|| Failure::unknown_type(event_type))
+    }
+}
+
+impl Verdict {
+    /// Whether the event's own writes are to be kept.
+    pub fn keeps_writes(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
