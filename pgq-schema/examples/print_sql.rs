@@ -1,4 +1,4 @@
-//! Prints the script that installs, or upgrades, the portable engine: `print_sql [--only pgq,pgq_coop,pgq_ext] [--without-roles]`.
+//! Prints the script that installs, or upgrades, the portable engine: `print_sql [--only pgq,pgq_coop,pgq_ext,pgq_dead] [--without-roles]`.
 //!
 //! ```text
 //! cargo run -p pgq-schema --example print_sql | psql -1 -v ON_ERROR_STOP=1 -d shop
@@ -18,7 +18,7 @@ fn main() -> io::Result<ExitCode> {
         }
         Err(problem) => {
             eprintln!(
-                "print_sql: {problem}\nusage: print_sql [--only pgq,pgq_coop,pgq_ext] [--without-roles]"
+                "print_sql: {problem}\nusage: print_sql [--only pgq,pgq_coop,pgq_ext,pgq_dead] [--without-roles]"
             );
             Ok(ExitCode::from(2))
         }

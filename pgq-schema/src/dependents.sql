@@ -11,7 +11,7 @@ left join pg_catalog.pg_class c
     on c.oid = coalesce(t.tgrelid, r.ev_class, f.adrelid, case when d.classid = 'pg_catalog.pg_class'::regclass then d.objid end)
 left join pg_catalog.pg_namespace n on n.oid = coalesce(c.relnamespace, k.connamespace, p.pronamespace, y.typnamespace)
 where d.deptype in ('n', 'a', 'i')
-    and coalesce(n.nspname not in ('pgq', 'pgq_coop', 'pgq_ext', 'pg_toast'), d.classid <> 'pg_catalog.pg_default_acl'::regclass)
+    and coalesce(n.nspname not in ('pgq', 'pgq_coop', 'pgq_ext', 'pgq_dead', 'pg_toast'), d.classid <> 'pg_catalog.pg_default_acl'::regclass)
     and exists (
         select
         from pg_catalog.pg_namespace own

@@ -61,6 +61,16 @@ pub(crate) const PGQ_EXT: &[File] = &[
     File { name: "privileges", sql: include_str!("../sql/pgq_ext/privileges.sql") },
     File { name: GRANTS, sql: include_str!("../sql/pgq_ext/grants.sql") },
 ];
+pub(crate) const PGQ_DEAD: &[File] = &[
+    File { name: SCHEMA, sql: include_str!("../sql/pgq_dead/schema.sql") },
+    File { name: "tables", sql: include_str!("../sql/pgq_dead/tables.sql") },
+    File { name: "version", sql: include_str!("../sql/pgq_dead/version.sql") },
+    File { name: "add", sql: include_str!("../sql/pgq_dead/add.sql") },
+    File { name: "list", sql: include_str!("../sql/pgq_dead/list.sql") },
+    File { name: "remove", sql: include_str!("../sql/pgq_dead/remove.sql") },
+    File { name: "privileges", sql: include_str!("../sql/pgq_dead/privileges.sql") },
+    File { name: GRANTS, sql: include_str!("../sql/pgq_dead/grants.sql") },
+];
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +104,7 @@ mod tests {
             listed.sort();
             assert_eq!(listed, names_in(folder(schema.name())), "{schema}");
         }
-        assert_eq!(names_in(folder("")), ["pgq", "pgq_coop", "pgq_ext", "roles.sql"]);
+        assert_eq!(names_in(folder("")), ["pgq", "pgq_coop", "pgq_dead", "pgq_ext", "roles.sql"]);
     }
 
     #[test]

@@ -117,6 +117,7 @@ fn expected_text(schema: Schema) -> &'static str {
         Schema::Pgq => include_str!("../sql/pgq/inventory.txt"),
         Schema::PgqCoop => include_str!("../sql/pgq_coop/inventory.txt"),
         Schema::PgqExt => include_str!("../sql/pgq_ext/inventory.txt"),
+        Schema::PgqDead => include_str!("../sql/pgq_dead/inventory.txt"),
     }
 }
 

@@ -1,7 +1,7 @@
 with space as (
     select n.oid, n.nspname, n.nspowner, n.nspacl
     from pg_catalog.pg_namespace n
-    where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext')
+    where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'pgq_dead')
 ),
 grantee (oid, name) as (
     select 0::oid, 'public'

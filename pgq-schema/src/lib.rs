@@ -1,5 +1,5 @@
-//! The portable engine of PgQ: the schemas `pgq`, `pgq_coop` and `pgq_ext` for any PostgreSQL from 14 on, without C and without a
-//! superuser, and the plans that install, upgrade, check and remove them.
+//! The portable engine of PgQ: the schemas `pgq`, `pgq_coop`, `pgq_ext` and, on request, `pgq_dead` for any PostgreSQL from 14 on,
+//! without C and without a superuser, and the plans that install, upgrade, check and remove them.
 //!
 //! There is no I/O here: a [`Setup`] says what is wanted, a [`Survey`] what is there, and together they make a [`Plan`], which is SQL.
 //! The `Installer` of `pgq-sync` and `pgq-async` asks the questions and runs the steps.

@@ -13,7 +13,7 @@ impl Setup {
         let mut script =
             format!("-- PgQ, the portable engine: {}. Run it in one transaction.\n", self.names());
         for schema in self.schemas() {
-            script.push_str(&guard(schema, self.schemas().any(|wanted| Some(wanted) == schema.needs())));
+            script.push_str(&guard(self, schema));
         }
         if self.roles {
             section(&mut script, "roles", files::ROLES);
@@ -41,9 +41,9 @@ fn section(script: &mut String, title: &str, sql: &str) {
 }
 
 /// Refuses what [`Setup::install`] and [`Setup::upgrade`] refuse.
-fn guard(schema: Schema, needed_comes_too: bool) -> String {
+fn guard(setup: &Setup, schema: Schema) -> String {
     let need = match schema.needs() {
-        Some(needed) if !needed_comes_too => format!(
+        Some(needed) if setup.schemas().all(|wanted| wanted != needed) => format!(
             "    if pg_catalog.to_regnamespace('{needed}') is null then
         raise exception 'schema {schema} needs schema {needed}, which is not there'
             using hint = 'Install both.';
@@ -53,8 +53,10 @@ fn guard(schema: Schema, needed_comes_too: bool) -> String {
     };
     let (lock, known) = (session::take_lock(), schema.release());
     let find_release = find_release(schema);
-    let others: Vec<_> = Schema::ALL.into_iter().filter(|other| *other != schema).map(Schema::name).collect();
-    let others = others.join(",");
+    let others = match names_without(schema, setup.schemas()) {
+        none if none.is_empty() => names_without(schema, Schema::USUAL),
+        others => others,
+    };
     format!(
         "
 do $$
@@ -91,6 +93,11 @@ end
 $$;
 "
     )
+}
+
+fn names_without(schema: Schema, schemas: impl IntoIterator<Item = Schema>) -> String {
+    let others = schemas.into_iter().filter(|other| *other != schema).map(Schema::name);
+    others.collect::<Vec<_>>().join(",")
 }
 
 /// Runs the statements where an earlier release is installed.

@@ -6,8 +6,9 @@ use crate::{Engine, Found, Schema, Survey};
 
 /// What is to be installed, and how. Makes [`Plan`](crate::Plan)s and scripts of it.
 ///
-/// All three schemas, with the roles, unless it is told otherwise; and the extension where the server offers it and the user may
-/// create it, else the portable engine.
+/// The schemas `pgq`, `pgq_coop` and `pgq_ext`, with the roles, unless it is told otherwise; and the extension where the server offers
+/// it and the user may create it, else the portable engine. `pgq_dead` comes by [`only`](Self::only) alone: `only(Schema::ALL)` is
+/// everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Setup {
@@ -20,7 +21,7 @@ pub struct Setup {
 impl Setup {
     /// The usual: see [`Setup`].
     pub fn new() -> Self {
-        Self { schemas: Schema::ALL.into(), engine: None, roles: true, data: false }
+        Self { schemas: Schema::USUAL.into(), engine: None, roles: true, data: false }
     }
 
     /// Insists on an engine.
@@ -29,7 +30,7 @@ impl Setup {
         self
     }
 
-    /// Leaves out the schemas that are not among these.
+    /// Is about these schemas and no others.
     pub fn only(mut self, schemas: impl IntoIterator<Item = Schema>) -> Self {
         self.schemas = schemas.into_iter().collect();
         self
@@ -42,7 +43,7 @@ impl Setup {
         self
     }
 
-    /// Lets an uninstallation drop queues with their events, recorded positions, and what in other schemas depends on PgQ, such as
+    /// Lets an uninstallation drop queues with their events, recorded positions, dead letters, and what in other schemas depends on PgQ, such as
     /// triggers.
     pub fn with_data(mut self) -> Self {
         self.data = true;

@@ -19,7 +19,7 @@ space as (
     select n.oid, n.nspname, n.nspowner, e.extname, e.extversion, e.extowner
     from pg_catalog.pg_namespace n
     left join pg_catalog.pg_extension e on e.extname = n.nspname
-    where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext')
+    where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'pgq_dead')
 ),
 fact (about, key, value) as (
     select '', 'user', me.rolname::text

@@ -96,5 +96,6 @@ fn data(schema: Schema, survey: &Survey) -> &'static str {
                  union select consumer_id from pgq_ext.completed_event union select consumer_id from pgq_ext.partial_batch) c
              having count(*) > 0"
         }
+        Schema::PgqDead => "select count(*) || ' dead letter(s)' from pgq_dead.letter having count(*) > 0",
     }
 }
