@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use pgq_core::batch::{OpenBatch, Reader};
+use pgq_core::fault_point::Point;
 use pgq_core::{Error, Event, NextBatch, Result};
 use postgres::{Client, GenericClient, Transaction};
 
-use crate::{ClientExt, Events, LoadedBatch};
+use crate::{ClientExt, Events, LoadedBatch, fault_point};
 
 /// An open batch and the transaction that it is worked on in.
 ///
-/// What you write through [`transaction`](Self::transaction), the retries and the finish commit together, so each event takes
-/// effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
+/// What you write through [`transaction`](Self::transaction), the retries, the dead letters and the finish commit together, so each
+/// event takes effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,6 +34,7 @@ pub struct Batch<'c> {
 impl<'c> Batch<'c> {
     pub(crate) fn next(client: &'c mut Client, reader: &Reader) -> Result<Option<Self>> {
         let Some(found) = ask(client, reader)? else { return Ok(None) };
+        fault_point::reach(reader, Point::AfterNextCommit)?;
         let mut batch = Self { transaction: client.transaction()?, open: reader.open(found) };
         Ok(batch.pass_empty(reader)?.then_some(batch))
     }
@@ -57,8 +59,11 @@ impl<'c> Batch<'c> {
 
     fn finish_and_open(&mut self, reader: &Reader) -> Result<bool> {
         self.complete()?;
-        self.transaction.batch_execute("COMMIT")?;
+        fault_point::commit(reader, || self.transaction.batch_execute("COMMIT"))?;
         let found = ask(&mut self.transaction, reader)?;
+        if found.is_some() {
+            fault_point::reach(reader, Point::AfterNextCommit)?;
+        }
         self.transaction.batch_execute("BEGIN")?;
         let Some(found) = found else { return Ok(false) };
         self.open = reader.open(found);
@@ -90,6 +95,15 @@ impl<'c> Batch<'c> {
         self.open.retry(event, after);
     }
 
+    /// Gives the event up: it becomes a dead letter of this consumer, with the kind of trouble in a word or two, such as `error` or
+    /// `timeout`, and what went wrong. Takes effect with [`finish`](Self::finish), together with the other letters; an event is either
+    /// retried or dead, and the last wish counts. [`DeadLetters`](crate::DeadLetters) are where it is found then.
+    ///
+    /// Needs the schema `pgq_dead`, which is not installed unless asked for: without it, the finish fails.
+    pub fn dead_letter(&mut self, event: &Event, reason: impl Into<String>, error: impl Into<String>) {
+        self.open.dead_letter(event, reason, error);
+    }
+
     /// The batch and the ticks that it lies between.
     pub fn info(&self) -> &NextBatch {
         self.open.info()
@@ -111,11 +125,12 @@ impl<'c> Batch<'c> {
         Ok(LoadedBatch::new(self.open, events))
     }
 
-    /// Queues the retries, moves the consumer past the batch and commits: two round trips, three if all events are to be retried alike,
-    /// four if some are.
+    /// Writes the dead letters, queues the retries, moves the consumer past the batch and commits: two round trips, three if all events
+    /// are to be retried alike, four if some are, and one for each 5,000 letters or 1 MiB of their texts.
     ///
     /// # Errors
     /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
+    /// [`Error::NotInstalled`] if there are dead letters and no schema for them.
     /// Everything is rolled back then, and after any other error, unless the connection broke during the commit.
     pub fn finish(mut self) -> Result<()> {
         self.fill()?;
@@ -129,7 +144,37 @@ impl<'c> Batch<'c> {
     /// Like [`finish`](Self::finish), but for [`Error::BatchUnread`].
     pub fn finish_unread(mut self) -> Result<()> {
         self.complete()?;
-        self.transaction.commit().map_err(Error::from)
+        let Self { transaction, open } = self;
+        fault_point::commit(open.reader(), || transaction.commit())
+    }
+
+    /// Begins a transaction again for a batch whose reading was suspended.
+    pub(crate) fn resume(client: &'c mut Client, open: OpenBatch) -> Result<Self> {
+        Ok(Self { transaction: client.transaction()?, open })
+    }
+
+    /// Ends the transaction, and the reading for now.
+    pub(crate) fn suspend(mut self) -> Result<OpenBatch> {
+        self.open.suspend();
+        self.transaction.rollback()?;
+        Ok(self.open)
+    }
+
+    /// Writes the dead letters and queues the retries.
+    pub(crate) fn write_wishes(&mut self) -> Result<()> {
+        write_wishes(&mut self.transaction, &self.open)
+    }
+
+    /// Commits what was done so far, wishes included, and goes on in a new transaction.
+    pub(crate) fn commit_slice(&mut self) -> Result<()> {
+        fault_point::commit(self.open.reader(), || self.transaction.batch_execute("COMMIT"))?;
+        self.open.flushed();
+        self.open.suspend();
+        Ok(self.transaction.batch_execute("BEGIN")?)
+    }
+
+    pub(crate) fn open(&mut self) -> &mut OpenBatch {
+        &mut self.open
     }
 
     /// Like [`retry`](Self::retry), but only for an event that can be of this batch.
@@ -141,11 +186,14 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    fn fill(&mut self) -> Result<()> {
+    /// Has events received, unless there are some or it is at the end.
+    pub(crate) fn fill(&mut self) -> Result<()> {
         while self.open.wants_chunk() {
+            let point = self.open.next_point();
             let Some(fetch) = self.open.fetch()? else { break };
             let chunk = self.transaction.call(fetch).map_err(|error| self.open.explain(error))?;
             self.open.received(chunk);
+            fault_point::reach(self.open.reader(), point)?;
         }
         Ok(())
     }
@@ -155,8 +203,21 @@ impl<'c> Batch<'c> {
     }
 }
 
-/// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
+/// Writes the letters, queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    fault_point::reach(open.reader(), Point::BeforeFence)?;
+    write_wishes(transaction, open)?;
+    fault_point::reach(open.reader(), Point::AfterFence)?;
+    let finish = transaction.call(open.finish())?;
+    fault_point::reach(open.reader(), Point::AfterFinish)?;
+    open.finished(finish)
+}
+
+/// Writes the letters and queues the retries.
+fn write_wishes(transaction: &mut Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    for letters in open.letters() {
+        transaction.call(letters).map_err(|error| open.explain(error))?;
+    }
     if open.has_retries() {
         let means = match open.retry_means() {
             Some(ask) => transaction.call(ask)?,
@@ -164,19 +225,21 @@ pub(crate) fn complete(transaction: &mut Transaction<'_>, open: &OpenBatch) -> R
         };
         transaction.call(open.retries(means)?).map_err(|error| open.explain(error))?;
     }
-    open.finished(transaction.call(open.finish())?)
+    Ok(())
 }
 
 /// Asks for the next batch, in a transaction of its own.
 fn ask(client: &mut impl GenericClient, reader: &Reader) -> Result<Option<NextBatch>> {
     const TRIES: u32 = 5;
 
+    let mut found = client.call(reader.next());
     for _ in 1..TRIES {
-        match client.call(reader.next()) {
-            // Two subconsumers registered themselves at the same moment, and one of them is through.
-            Err(Error::CreatedMeanwhile { .. }) => {}
-            found => return found,
-        }
+        // Two subconsumers registered themselves at the same moment, and one of them is through.
+        let Err(Error::CreatedMeanwhile { .. }) = found else { break };
+        found = client.call(reader.next());
     }
-    client.call(reader.next())
+    if let Ok(Some(_)) = found {
+        fault_point::reach(reader, Point::AfterNext)?;
+    }
+    found
 }

@@ -4,14 +4,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use pgq_core::batch::Reader;
 use pgq_core::coop::{self, Beats};
 use pgq_core::{BatchId, Result};
-use postgres::tls::{MakeTlsConnect, TlsConnect};
-use postgres::{Config, Socket};
+use postgres::Client;
 
-use crate::{ClientExt, SubConsumer};
+use crate::ClientExt;
 
-/// Keeps a batch from being taken over while it lives. Comes from [`SubConsumer::heartbeat`].
+/// Keeps a batch from being taken over while it lives. Comes from [`SubConsumer::heartbeat`](crate::SubConsumer::heartbeat).
 ///
 /// Ends by itself when the batch is lost, or by an error that will last, such as a missing right or a database without PgQ; both may
 /// come from the first beat. A beat that fails for another reason is left out; the next one comes in its time, and
@@ -30,33 +30,24 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(crate) fn start<T>(
-        member: SubConsumer,
+    /// Beats over connections that `connect` makes, which may take that long, and tells `at_end` how it ended.
+    pub(crate) fn start(
+        reader: Reader,
         batch: BatchId,
-        mut config: Config,
-        tls: T,
         every: Duration,
-    ) -> io::Result<Self>
-    where
-        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-        T::TlsConnect: Send,
-        T::Stream: Send,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
+        connect: impl Fn(Duration) -> Result<Client, postgres::Error> + Send + 'static,
+        at_end: impl FnOnce(&Result<()>) + Send + 'static,
+    ) -> io::Result<Self> {
         let beats = Beats::new(every);
         let limit = beats.limit();
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(limit);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(limit);
-        }
         let (stop, stopped) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let run = move || {
-            let one = || beat(&member, batch, &config, tls.clone(), limit);
+            let one = || beat(&reader, batch, connect(limit)?, limit);
+            let how = run(beats, &stopped, one);
+            at_end(&how);
             // Fails where nobody waits any more.
-            let _ = end.send(run(beats, &stopped, one));
+            let _ = end.send(how);
         };
         let thread = thread::Builder::new().name("pgq-heartbeat".to_owned()).spawn(run)?;
         Ok(Self { stop: Some(stop), ended, thread: Some(thread), limit })
@@ -108,20 +99,14 @@ fn run(mut beats: Beats, stopped: &mpsc::Receiver<()>, mut beat: impl FnMut() ->
     beats.stop()
 }
 
-fn beat<T>(member: &SubConsumer, batch: BatchId, config: &Config, tls: T, limit: Duration) -> Result<()>
-where
-    T: MakeTlsConnect<Socket> + 'static + Send,
-    T::TlsConnect: Send,
-    T::Stream: Send,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-{
-    let mut client = config.connect(tls)?;
+fn beat(reader: &Reader, batch: BatchId, mut client: Client, limit: Duration) -> Result<()> {
+    let member = reader.sub().unwrap_or_default();
     let mut transaction = client.transaction()?;
-    match transaction.call(coop::beat(member.queue(), member.main(), member.name(), batch, limit))? {
+    match transaction.call(coop::beat(reader.queue(), reader.main(), member, batch, limit))? {
         true => Ok(transaction.commit()?),
         false => {
             transaction.rollback()?;
-            Err(member.reader().lost(batch))
+            Err(reader.lost(batch))
         }
     }
 }

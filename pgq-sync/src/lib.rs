@@ -2,6 +2,8 @@
 //!
 //! - [`Queue`] produces and administers, [`Consumer`] consumes, [`Batch`] is what it consumes.
 //! - [`SubConsumer`] shares a consumer's batches with others, [`ExactlyOnce`] applies batches to another database.
+//! - [`Worker`] is a consumer on a thread of its own, which calls your handlers.
+//! - [`DeadLetters`] are the events that consumers gave up.
 //! - [`Installer`] installs, upgrades and checks PgQ's schemas.
 //! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
 //!
@@ -29,6 +31,13 @@
 //! # }
 //! ```
 //!
+//! # Workers
+//!
+//! A [`Worker`] is the loop around [`Consumer`] or [`SubConsumer`] for a program that runs for long: it reconnects, wakes up with the
+//! tick, retries what fails, gives up what fails for good, stands by for its twin, and stops in order. Handlers write in the transaction of the
+//! batch, or work [outside](WorkerBuilder::outside) of it side by side. What it does is told in four ways: [`Worker::stats`],
+//! [`WorkerBuilder::on_notice`], the log by `tracing`, and with the feature `metrics` by the crate of that name.
+//!
 //! # Inside a tokio runtime
 //!
 //! `postgres` starts a runtime of its own for each client, and panics with "Cannot start a runtime from within a runtime" when one
@@ -55,19 +64,23 @@ mod batch;
 mod claim;
 mod client_ext;
 mod consumer;
+mod dead_letters;
 mod events;
 mod exactly_once;
+mod fault_point;
 mod heartbeat;
 mod installer;
 mod loaded_batch;
 mod queue;
 mod subconsumer;
 mod trigger;
+mod worker;
 
 pub use attached::Attached;
 pub use batch::Batch;
 pub use client_ext::ClientExt;
 pub use consumer::Consumer;
+pub use dead_letters::{DeadLetters, Letters};
 pub use events::{Events, NextEvents};
 pub use exactly_once::ExactlyOnce;
 pub use heartbeat::Heartbeat;
@@ -76,6 +89,7 @@ pub use loaded_batch::LoadedBatch;
 pub use queue::Queue;
 pub use subconsumer::SubConsumer;
 pub use trigger::TriggerExt;
+pub use worker::{InTransaction, Outside, Stopper, Worker, WorkerBuilder};
 
 pub use pgq_core;
 pub use pgq_schema;

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use pgq_core::batch::OpenBatch;
 use pgq_core::{Event, NextBatch, Result};
-use postgres::Client;
+use postgres::{Client, Transaction};
 
 use crate::batch::complete;
+use crate::fault_point;
 
 /// The events of a batch that is open on the server, without a transaction. Comes from [`Batch::load`](crate::Batch::load).
 ///
@@ -45,7 +46,7 @@ impl LoadedBatch {
         &self.events
     }
 
-    /// Takes the events out, for a loop that calls [`retry`](Self::retry).
+    /// Takes the events out, for a loop that calls [`retry`](Self::retry) or [`dead_letter`](Self::dead_letter).
     pub fn take_events(&mut self) -> Vec<Event> {
         mem::take(&mut self.events)
     }
@@ -60,14 +61,23 @@ impl LoadedBatch {
         self.open.retry(event, after);
     }
 
-    /// Queues the retries and moves the consumer past the batch, in a transaction of its own: three round trips, and one or two
-    /// for retries.
+    /// Like [`Batch::dead_letter`](crate::Batch::dead_letter).
+    pub fn dead_letter(&mut self, event: &Event, reason: impl Into<String>, error: impl Into<String>) {
+        self.open.dead_letter(event, reason, error);
+    }
+
+    /// Writes the dead letters, queues the retries and moves the consumer past the batch, in a transaction of its own: three round trips,
+    /// one or two for retries, and one for each 5,000 letters.
     ///
     /// # Errors
     /// [`Error::BatchLost`](pgq_core::Error::BatchLost) if somebody took the batch meanwhile: what you did for it will be done again.
     pub fn finish(self, client: &mut Client) -> Result<()> {
-        let mut transaction = client.transaction()?;
+        self.finish_in(client.transaction()?)
+    }
+
+    /// Like [`finish`](Self::finish), in a transaction that has just begun.
+    pub(crate) fn finish_in(self, mut transaction: Transaction<'_>) -> Result<()> {
         complete(&mut transaction, &self.open)?;
-        Ok(transaction.commit()?)
+        fault_point::commit(self.open.reader(), || transaction.commit())
     }
 }

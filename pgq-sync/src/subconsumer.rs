@@ -3,10 +3,13 @@ use std::time::Duration;
 use pgq_core::batch::{self, ChunkSize, EmptyBatches, Finish, Reader};
 use pgq_core::consumer::{self, IfClaimed};
 use pgq_core::coop::{self, IfBusy};
+#[cfg(feature = "fault-points")]
+use pgq_core::fault_point::Hook;
 use pgq_core::{BatchId, ConsumerInfo, Created, Filter, Pace, Result};
 use postgres::tls::{MakeTlsConnect, TlsConnect};
 use postgres::{Client, Config, GenericClient, Socket};
 
+use crate::worker::connection::Dial;
 use crate::{Batch, ClientExt, Heartbeat, LoadedBatch, NextEvents, claim};
 
 /// A member of a cooperative consumer: it shares the position of the main consumer with the other members, and each batch goes to
@@ -82,6 +85,15 @@ impl SubConsumer {
     #[must_use]
     pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
         self.reader.reading.empty_batches = empty_batches;
+        self
+    }
+
+    /// Has the hook decide what happens at the points that it reaches.
+    #[cfg(feature = "fault-points")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault_points(mut self, hook: Hook) -> Self {
+        self.reader = self.reader.with_fault_points(hook);
         self
     }
 
@@ -231,10 +243,14 @@ impl SubConsumer {
         T::Stream: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Heartbeat::start(self.clone(), batch, config, tls, every)
+        let dial = Dial::new(config, tls);
+        let connect = move |limit| dial.connect_within(limit);
+        Heartbeat::start(self.reader.clone(), batch, every, connect, |_| {})
     }
+}
 
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
+impl From<SubConsumer> for Reader {
+    fn from(consumer: SubConsumer) -> Self {
+        consumer.reader
     }
 }
