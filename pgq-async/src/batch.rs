@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use pgq_core::batch::{OpenBatch, Reader};
-use pgq_core::{Error, Event, NextBatch, Result};
+use pgq_core::fault_point::Point;
+use pgq_core::{Call, Error, Event, NextBatch, Result};
 use tokio_postgres::{Client, GenericClient, RowStream, Transaction};
 
-use crate::{ClientExt, Events, LoadedBatch};
+use crate::{ClientExt, Events, LoadedBatch, fault_point};
 
 /// An open batch and the transaction that it is worked on in.
 ///
-/// What you write through [`transaction`](Self::transaction), the retries and the finish commit together, so each event takes
-/// effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
+/// What you write through [`transaction`](Self::transaction), the retries, the dead letters and the finish commit together, so each
+/// event takes effect exactly once in this database. Dropping the batch rolls all of it back, and PgQ hands the same batch out again.
 ///
 /// ```no_run
 /// # async fn example(mut db: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -40,10 +41,57 @@ struct Ahead {
 
 impl<'c> Batch<'c> {
     pub(crate) async fn next(client: &'c mut Client, reader: &Reader) -> Result<Option<Self>> {
-        let Some(found) = ask(client, reader).await? else { return Ok(None) };
+        let Some(found) = Self::ask(client, reader).await? else { return Ok(None) };
+        fault_point::reach(reader, Point::AfterNextCommit).await?;
         let transaction = client.transaction().await?;
         let mut batch = Self { transaction, open: reader.open(found), ahead: None };
         Ok(batch.pass_empty(reader).await?.then_some(batch))
+    }
+
+    /// Asks for the next batch, in a transaction of its own.
+    pub(crate) async fn ask(client: &impl GenericClient, reader: &Reader) -> Result<Option<NextBatch>> {
+        ask(client, reader).await
+    }
+
+    /// Begins the transaction of a batch that was [asked](Self::ask) for, or goes on with one that was
+    /// [suspended](Self::suspend).
+    pub(crate) async fn begin(client: &'c mut Client, open: OpenBatch) -> Result<Self> {
+        fault_point::reach(open.reader(), Point::AfterNextCommit).await?;
+        Ok(Self { transaction: client.transaction().await?, open, ahead: None })
+    }
+
+    /// Ends the transaction, for now.
+    pub(crate) async fn suspend(self) -> Result<OpenBatch> {
+        let Self { transaction, mut open, ahead } = self;
+        drop(ahead);
+        transaction.rollback().await?;
+        open.suspend();
+        Ok(open)
+    }
+
+    /// Commits what was done so far, though the batch is not finished, and begins a new transaction.
+    pub(crate) async fn commit_part(&mut self) -> Result<()> {
+        fault_point::commit(self.open.reader(), self.transaction.batch_execute("COMMIT")).await?;
+        self.open.flushed();
+        self.open.suspend();
+        self.transaction.batch_execute("BEGIN").await?;
+        Ok(())
+    }
+
+    /// Writes the letters and queues the retries.
+    pub(crate) async fn write(&mut self) -> Result<()> {
+        self.ahead = None;
+        write(&self.transaction, &self.open).await
+    }
+
+    /// Runs a call in the transaction.
+    pub(crate) async fn call<T>(&self, call: Call<'_, T>) -> Result<T> {
+        self.transaction.call(call).await
+    }
+
+    /// What is to be asked of the server, and what came.
+    pub(crate) fn open(&mut self) -> &mut OpenBatch {
+        &mut self.open
     }
 
     /// Commits the finished batch and opens the next one; `false` where there is none.
@@ -66,8 +114,11 @@ impl<'c> Batch<'c> {
 
     async fn finish_and_open(&mut self, reader: &Reader) -> Result<bool> {
         self.complete().await?;
-        self.transaction.batch_execute("COMMIT").await?;
+        fault_point::commit(reader, self.transaction.batch_execute("COMMIT")).await?;
         let found = ask(&self.transaction, reader).await?;
+        if found.is_some() {
+            fault_point::reach(reader, Point::AfterNextCommit).await?;
+        }
         self.transaction.batch_execute("BEGIN").await?;
         let Some(found) = found else { return Ok(false) };
         self.open = reader.open(found);
@@ -105,6 +156,15 @@ impl<'c> Batch<'c> {
         self.open.retry(event, after);
     }
 
+    /// Gives the event up: it becomes a dead letter of this consumer, with the kind of trouble in a word or two, such as `error` or
+    /// `timeout`, and what went wrong. Takes effect with [`finish`](Self::finish), together with the other letters; an event is either
+    /// retried or dead, and the last wish counts. [`DeadLetters`](crate::DeadLetters) are where it is found then.
+    ///
+    /// Needs the schema `pgq_dead`, which is not installed unless asked for: without it, the finish fails.
+    pub fn dead_letter(&mut self, event: &Event, reason: impl Into<String>, error: impl Into<String>) {
+        self.open.dead_letter(event, reason, error);
+    }
+
     /// The batch and the ticks that it lies between.
     pub fn info(&self) -> &NextBatch {
         self.open.info()
@@ -126,11 +186,12 @@ impl<'c> Batch<'c> {
         Ok(LoadedBatch::new(self.open, events))
     }
 
-    /// Queues the retries, moves the consumer past the batch and commits: two round trips, three if all events are to be retried alike,
-    /// four if some are.
+    /// Writes the dead letters, queues the retries, moves the consumer past the batch and commits: two round trips, three if all events
+    /// are to be retried alike, four if some are, and one for each 5,000 letters or 1 MiB of their texts.
     ///
     /// # Errors
     /// [`Error::BatchUnread`] if there are events that were not read. [`Error::BatchLost`] if somebody took the batch meanwhile.
+    /// [`Error::NotInstalled`] if there are dead letters and no schema for them.
     /// Everything is rolled back then, and after any other error, unless the connection broke during the commit.
     pub async fn finish(mut self) -> Result<()> {
         self.fill().await?;
@@ -144,7 +205,8 @@ impl<'c> Batch<'c> {
     /// Like [`finish`](Self::finish), but for [`Error::BatchUnread`].
     pub async fn finish_unread(mut self) -> Result<()> {
         self.complete().await?;
-        self.transaction.commit().await.map_err(Error::from)
+        let Self { transaction, open, .. } = self;
+        fault_point::commit(open.reader(), transaction.commit()).await
     }
 
     /// Like [`next_event`](Self::next_event), but asks for the next chunk as soon as this one is there. Only for callers that
@@ -171,8 +233,10 @@ impl<'c> Batch<'c> {
         self.open.pop()
     }
 
-    async fn fill(&mut self) -> Result<()> {
+    /// Sees to it that there is an event to pop, if there is another one.
+    pub(crate) async fn fill(&mut self) -> Result<()> {
         while self.open.wants_chunk() {
+            let point = self.open.next_point();
             let chunk = match &mut self.ahead {
                 Some(ahead) => ahead.receive(&self.open).await,
                 None => match self.open.fetch()? {
@@ -183,6 +247,7 @@ impl<'c> Batch<'c> {
             self.ahead = None;
             let chunk = chunk.map_err(|error| self.open.explain(error))?;
             self.open.received(chunk);
+            fault_point::reach(self.open.reader(), point).await?;
         }
         Ok(())
     }
@@ -210,8 +275,20 @@ impl Ahead {
     }
 }
 
-/// Queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
+/// Writes the letters, queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    fault_point::reach(open.reader(), Point::BeforeFence).await?;
+    write(transaction, open).await?;
+    fault_point::reach(open.reader(), Point::AfterFence).await?;
+    let finish = transaction.call(open.finish()).await?;
+    fault_point::reach(open.reader(), Point::AfterFinish).await?;
+    open.finished(finish)
+}
+
+async fn write(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
+    for letters in open.letters() {
+        transaction.call(letters).await.map_err(|error| open.explain(error))?;
+    }
     if open.has_retries() {
         let means = match open.retry_means() {
             Some(ask) => transaction.call(ask).await?,
@@ -219,19 +296,21 @@ pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) ->
         };
         transaction.call(open.retries(means)?).await.map_err(|error| open.explain(error))?;
     }
-    open.finished(transaction.call(open.finish()).await?)
+    Ok(())
 }
 
 /// Asks for the next batch, in a transaction of its own.
 async fn ask(client: &impl GenericClient, reader: &Reader) -> Result<Option<NextBatch>> {
     const TRIES: u32 = 5;
 
+    let mut found = client.call(reader.next()).await;
     for _ in 1..TRIES {
-        match client.call(reader.next()).await {
-            // Two subconsumers registered themselves at the same moment, and one of them is through.
-            Err(Error::CreatedMeanwhile { .. }) => {}
-            found => return found,
-        }
+        // Two subconsumers registered themselves at the same moment, and one of them is through.
+        let Err(Error::CreatedMeanwhile { .. }) = found else { break };
+        found = client.call(reader.next()).await;
     }
-    client.call(reader.next()).await
+    if let Ok(Some(_)) = found {
+        fault_point::reach(reader, Point::AfterNext).await?;
+    }
+    found
 }

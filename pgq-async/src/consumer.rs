@@ -2,6 +2,8 @@ use std::borrow::BorrowMut;
 
 use pgq_core::batch::{ChunkSize, EmptyBatches, Reader};
 use pgq_core::consumer::{self, IfClaimed};
+#[cfg(feature = "fault-points")]
+use pgq_core::fault_point::Hook;
 use pgq_core::{ConsumerInfo, Created, Filter, Pace, Result, TickId};
 use tokio_postgres::{Client, GenericClient};
 
@@ -48,6 +50,15 @@ impl Consumer {
     #[must_use]
     pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
         self.reader.reading.empty_batches = empty_batches;
+        self
+    }
+
+    /// Has the hook decide what happens at the points that it reaches.
+    #[cfg(feature = "fault-points")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault_points(mut self, hook: Hook) -> Self {
+        self.reader = self.reader.with_fault_points(hook);
         self
     }
 
@@ -159,5 +170,11 @@ impl Consumer {
     /// Ties the consumer to a connection, by value or `&mut`, so that its methods need no argument.
     pub fn attach<C: BorrowMut<Client>>(self, client: C) -> Attached<C> {
         Attached::new(self, client)
+    }
+}
+
+impl From<Consumer> for Reader {
+    fn from(consumer: Consumer) -> Self {
+        consumer.reader
     }
 }

@@ -5,15 +5,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{self, BoxFuture};
+use futures::future::BoxFuture;
+use pgq_core::batch::Reader;
 use pgq_core::coop::{self, Beats};
 use pgq_core::{BatchId, Error, Result};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Config, Socket};
 
-use crate::{ClientExt, SubConsumer};
+use crate::ClientExt;
+use crate::connection::{Dial, Link};
 
-/// Keeps a batch from being taken over while it is polled. Comes from [`SubConsumer::heartbeat`].
+/// Keeps a batch from being taken over while it is polled. Comes from [`SubConsumer::heartbeat`](crate::SubConsumer::heartbeat).
 ///
 /// Ends by itself when the batch is lost, with [`Error::BatchLost`], or by an error that will last, such as a missing right or a
 /// database without PgQ; both may come from the first beat. A beat that fails for another reason is left out; the next one comes in its
@@ -29,20 +29,14 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(crate) fn new<T>(member: SubConsumer, batch: BatchId, config: Config, tls: T, every: Duration) -> Self
-    where
-        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-        T::TlsConnect: Send,
-        T::Stream: Send + 'static,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
+    pub(crate) fn new(member: Reader, batch: BatchId, dial: Dial, every: Duration) -> Self {
         let beats = Beats::new(every);
         let (every, limit) = (beats.every(), beats.limit());
         let next = move || {
-            let (member, config, tls) = (member.clone(), config.clone(), tls.clone());
+            let (member, dial) = (member.clone(), dial.clone());
             let next = async move {
                 tokio::time::sleep(every).await;
-                let beat = beat(&member, batch, &config, tls, limit);
+                let beat = beat(&member, batch, &dial, limit);
                 match tokio::time::timeout(limit, beat).await {
                     Ok(ended) => ended,
                     Err(_) => Err(Beats::new(every).overdue()),
@@ -82,21 +76,21 @@ impl fmt::Debug for Heartbeat {
     }
 }
 
-async fn beat<T>(member: &SubConsumer, batch: BatchId, config: &Config, tls: T, limit: Duration) -> Result<()>
-where
-    T: MakeTlsConnect<Socket>,
-{
-    let (mut client, connection) = config.connect(tls).await?;
+async fn beat(member: &Reader, batch: BatchId, dial: &Dial, limit: Duration) -> Result<()> {
+    let Link { mut client, mut line } = dial.connect().await?;
     let beat = async move {
         let transaction = client.transaction().await?;
-        let call = coop::beat(member.queue(), member.main(), member.name(), batch, limit);
+        let sub = member.sub().unwrap_or_default();
+        let call = coop::beat(member.queue(), member.main(), sub, batch, limit);
         match transaction.call(call).await? {
             true => Ok(transaction.commit().await?),
             false => {
                 transaction.rollback().await?;
-                Err(member.reader().lost(batch))
+                Err(member.lost(batch))
             }
         }
     };
-    future::join(beat, connection).await.0
+    let ended = line.drive(beat).await;
+    line.ended().await;
+    ended
 }

@@ -4,9 +4,9 @@ use tokio_postgres::GenericClient;
 
 use crate::ClientExt;
 
-/// Installs PgQ's schemas `pgq`, `pgq_coop` and `pgq_ext` into a database, upgrades, checks and removes them.
+/// Installs PgQ's schemas `pgq`, `pgq_coop` and `pgq_ext` into a database, and `pgq_dead` on request; upgrades, checks and removes them.
 ///
-/// Installs all three and the roles, and for `pgq` the extension where the server offers it and the user may create it, else the portable
+/// Installs these three and the roles, and for `pgq` the extension where the server offers it and the user may create it, else the portable
 /// engine; unless it is told otherwise. What is there is kept.
 ///
 /// Everything happens in one transaction, or in a savepoint of yours, under an advisory lock that is held to its end: of several
@@ -30,7 +30,7 @@ pub struct Installer {
 }
 
 impl Installer {
-    /// Makes one that installs everything.
+    /// Makes one that installs the usual.
     pub fn new() -> Self {
         Self::default()
     }
@@ -41,7 +41,8 @@ impl Installer {
         self
     }
 
-    /// Leaves out the schemas that are not among these. `pgq_coop` needs `pgq`; `pgq_ext` needs nothing.
+    /// Is about these schemas and no others. `pgq_coop` and `pgq_dead` need `pgq`; `pgq_ext` needs nothing. `pgq_dead` is only installed
+    /// by this: `only(Schema::ALL)` is everything.
     pub fn only(mut self, schemas: impl IntoIterator<Item = Schema>) -> Self {
         self.setup = self.setup.only(schemas);
         self
@@ -54,7 +55,7 @@ impl Installer {
         self
     }
 
-    /// Lets [`uninstall`](Self::uninstall) destroy queues with their events, recorded positions, and what in other schemas depends on
+    /// Lets [`uninstall`](Self::uninstall) destroy queues with their events, recorded positions, dead letters, and what in other schemas depends on
     /// PgQ, such as triggers.
     pub fn with_data(mut self) -> Self {
         self.setup = self.setup.with_data();

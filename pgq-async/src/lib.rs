@@ -2,6 +2,8 @@
 //!
 //! - [`Queue`] produces and administers, [`Consumer`] consumes, [`Batch`] is what it consumes.
 //! - [`SubConsumer`] shares a consumer's batches with others, [`ExactlyOnce`] applies batches to another database.
+//! - [`Worker`] runs a consumer on a task, and calls handlers for its events.
+//! - [`DeadLetters`] are the events that consumers gave up.
 //! - [`Installer`] installs, upgrades and checks PgQ's schemas.
 //! - [`ClientExt::call`] runs any of [`pgq_core`]'s calls; the others are thin on top of it.
 //!
@@ -33,6 +35,29 @@
 //! # }
 //! ```
 //!
+//! # Workers
+//!
+//! A [`Worker`] is the loop around a consumer that a service needs: it keeps a connection, waits for batches, calls handlers, retries what
+//! fails, makes dead letters of what fails for good, and stops when it is told to.
+//!
+//! ```no_run
+//! use futures::FutureExt;
+//! use pgq_async::pgq_core::Event;
+//! use pgq_async::{Consumer, Worker};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = "host=/run/postgresql dbname=shop".parse()?;
+//! let worker = Worker::builder(config, Consumer::new("orders", "billing")).otherwise(|event: Event, transaction| {
+//!     async move {
+//!         transaction.execute("INSERT INTO seen (id) VALUES ($1)", &[&event.id.0]).await?;
+//!         Ok::<_, tokio_postgres::Error>(())
+//!     }
+//!     .boxed()
+//! });
+//! worker.spawn().wait().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Dropped futures
 //!
 //! A future that is dropped has lost nothing: a batch that was not finished comes again. But the driver goes on with a statement
@@ -56,20 +81,25 @@ mod attached;
 mod batch;
 mod claim;
 mod client_ext;
+mod connection;
 mod consumer;
+mod dead_letters;
 mod events;
 mod exactly_once;
+mod fault_point;
 mod heartbeat;
 mod installer;
 mod loaded_batch;
 mod queue;
 mod subconsumer;
 mod trigger;
+mod worker;
 
 pub use attached::Attached;
 pub use batch::Batch;
 pub use client_ext::ClientExt;
 pub use consumer::Consumer;
+pub use dead_letters::{DeadLetters, Letters};
 pub use events::{Events, NextEvents};
 pub use exactly_once::ExactlyOnce;
 pub use heartbeat::Heartbeat;
@@ -78,8 +108,10 @@ pub use loaded_batch::LoadedBatch;
 pub use queue::Queue;
 pub use subconsumer::SubConsumer;
 pub use trigger::TriggerExt;
+pub use worker::{InTransaction, Outside, Stopper, Worker, WorkerBuilder};
 
 pub use futures;
 pub use pgq_core;
 pub use pgq_schema;
 pub use tokio_postgres;
+pub use tracing;

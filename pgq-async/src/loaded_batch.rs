@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use pgq_core::batch::OpenBatch;
 use pgq_core::{Event, NextBatch, Result};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 
 use crate::batch::complete;
+use crate::fault_point;
 
 /// The events of a batch that is open on the server, without a transaction. Comes from [`Batch::load`](crate::Batch::load).
 ///
@@ -44,7 +45,7 @@ impl LoadedBatch {
         &self.events
     }
 
-    /// Takes the events out, for a loop that calls [`retry`](Self::retry).
+    /// Takes the events out, for a loop that calls [`retry`](Self::retry) or [`dead_letter`](Self::dead_letter).
     pub fn take_events(&mut self) -> Vec<Event> {
         mem::take(&mut self.events)
     }
@@ -59,14 +60,23 @@ impl LoadedBatch {
         self.open.retry(event, after);
     }
 
-    /// Queues the retries and moves the consumer past the batch, in a transaction of its own: three round trips, and one or two
-    /// for retries.
+    /// Like [`Batch::dead_letter`](crate::Batch::dead_letter).
+    pub fn dead_letter(&mut self, event: &Event, reason: impl Into<String>, error: impl Into<String>) {
+        self.open.dead_letter(event, reason, error);
+    }
+
+    /// Writes the dead letters, queues the retries and moves the consumer past the batch, in a transaction of its own: three round trips,
+    /// one or two for retries, and one for each 5,000 letters.
     ///
     /// # Errors
     /// [`Error::BatchLost`](pgq_core::Error::BatchLost) if somebody took the batch meanwhile: what you did for it will be done again.
     pub async fn finish(self, client: &mut Client) -> Result<()> {
-        let transaction = client.transaction().await?;
+        self.finish_in(client.transaction().await?).await
+    }
+
+    /// Like [`finish`](Self::finish), in a transaction that has just begun.
+    pub(crate) async fn finish_in(self, transaction: Transaction<'_>) -> Result<()> {
         complete(&transaction, &self.open).await?;
-        Ok(transaction.commit().await?)
+        fault_point::commit(self.open.reader(), transaction.commit()).await
     }
 }

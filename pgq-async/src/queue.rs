@@ -10,7 +10,8 @@ use crate::ClientExt;
 
 /// A queue, by its name. Produces into it and administers it.
 ///
-/// Names are case-sensitive and not trimmed; any text is one.
+/// Names are case-sensitive and not trimmed; any text is one. What a producer knows when its commit goes unanswered is said
+/// at [`event`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Queue {
     name: String,

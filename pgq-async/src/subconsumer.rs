@@ -3,10 +3,13 @@ use std::time::Duration;
 use pgq_core::batch::{self, ChunkSize, EmptyBatches, Finish, Reader};
 use pgq_core::consumer::{self, IfClaimed};
 use pgq_core::coop::{self, IfBusy};
+#[cfg(feature = "fault-points")]
+use pgq_core::fault_point::Hook;
 use pgq_core::{BatchId, ConsumerInfo, Created, Filter, Pace, Result};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, GenericClient, Socket};
 
+use crate::connection::Dial;
 use crate::{Batch, ClientExt, Heartbeat, LoadedBatch, NextEvents, claim};
 
 /// A member of a cooperative consumer: it shares the position of the main consumer with the other members, and each batch goes to
@@ -81,6 +84,15 @@ impl SubConsumer {
     #[must_use]
     pub fn empty_batches(mut self, empty_batches: EmptyBatches) -> Self {
         self.reader.reading.empty_batches = empty_batches;
+        self
+    }
+
+    /// Has the hook decide what happens at the points that it reaches.
+    #[cfg(feature = "fault-points")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault_points(mut self, hook: Hook) -> Self {
+        self.reader = self.reader.with_fault_points(hook);
         self
     }
 
@@ -222,10 +234,12 @@ impl SubConsumer {
         T::Stream: Send + 'static,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Heartbeat::new(self.clone(), batch, config, tls, every)
+        Heartbeat::new(self.reader.clone(), batch, Dial::new(config, tls), every)
     }
+}
 
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
+impl From<SubConsumer> for Reader {
+    fn from(consumer: SubConsumer) -> Self {
+        consumer.reader
     }
 }
