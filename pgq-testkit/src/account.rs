@@ -25,8 +25,13 @@ impl Account {
         let Some(account) = Self::in_passwd(&passwd) else {
             return Err(Error::NoAccount);
         };
-        chown(directory, Some(account.uid), Some(account.gid)).map_err(Error::io(doing()))?;
+        account.owns(directory)?;
         Ok(Some(account))
+    }
+
+    pub(crate) fn owns(self, path: &Path) -> Result<(), Error> {
+        let doing = || format!("hand {} to another account", path.display());
+        chown(path, Some(self.uid), Some(self.gid)).map_err(Error::io(doing()))
     }
 
     fn in_passwd(passwd: &str) -> Option<Self> {

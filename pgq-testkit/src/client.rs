@@ -11,6 +11,8 @@ pub(crate) fn with<T: Send>(
     doing: &str,
     work: impl FnOnce(&mut Client) -> Result<T, postgres::Error> + Send,
 ) -> Result<T, Error> {
+    let mut config = config.clone();
+    config.application_name(NAME);
     let result = off_runtime(|| work(&mut config.connect(NoTls)?));
     result.map_err(|source| Error::Database { doing: doing.to_owned(), source })
 }
@@ -21,3 +23,6 @@ pub(crate) fn off_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         Err(payload) => panic::resume_unwind(payload),
     }
 }
+
+/// What our own sessions call themselves, so that they are told from those of the tests.
+pub(crate) const NAME: &str = "pgq_testkit";

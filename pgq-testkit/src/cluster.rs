@@ -1,10 +1,8 @@
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +12,11 @@ use tempfile::TempDir;
 use crate::account::Account;
 use crate::binaries::Binaries;
 use crate::client;
+use crate::directory;
 use crate::error::Error;
 use crate::postmaster::Postmaster;
+use crate::processes::{self, Signal};
+use crate::program;
 use crate::server_builder::ServerBuilder;
 use crate::watchdog::Watchdog;
 
@@ -23,11 +24,12 @@ use crate::watchdog::Watchdog;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     postmaster: Option<Postmaster>,
+    /// The processes that were stopped where they stood.
+    paused: Vec<u32>,
     watchdog: Watchdog,
     binaries: Binaries,
     account: Option<Account>,
-    settings: Vec<(String, String)>,
-    tcp: bool,
+    wanted: ServerBuilder,
     port: u16,
     // After the watchdog, which empties it and must be gone first.
     directory: TempDir,
@@ -36,41 +38,63 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn create(wanted: ServerBuilder) -> Result<Self, Error> {
         let binaries = Binaries::find()?;
-        let directory = make_directory().map_err(Error::io("make a temporary directory"))?;
+        let directory = match &wanted.parent {
+            Some(parent) => directory::make_in(parent),
+            None => directory::make(),
+        };
+        let directory = directory.map_err(Error::io("make a temporary directory"))?;
         let account = Account::take_over(directory.path())?;
         let watchdog = Watchdog::start(directory.path()).map_err(Error::io("run /bin/sh"))?;
-        let ServerBuilder { tcp, settings } = wanted;
         let mut cluster = Self {
             postmaster: None,
+            paused: Vec::new(),
             watchdog,
             binaries,
             account,
-            settings,
-            tcp,
+            wanted,
             port: SOCKET_PORT,
             directory,
         };
-        cluster.initdb()?;
+        cluster.make_data()?;
         cluster.first_start()?;
         Ok(cluster)
     }
 
-    fn initdb(&self) -> Result<(), Error> {
-        let mut command = self.binaries.command("initdb");
-        command.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        command.arg("-D").arg(self.path("data")).current_dir(self.directory.path()).stdin(Stdio::null());
+    fn make_data(&self) -> Result<(), Error> {
+        let Some(primary) = &self.wanted.copy_of else {
+            let mut command = self.binaries.command("initdb");
+            command.args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ]);
+            return self.run(command, "initdb").map_err(|error| match error {
+                Error::Program { output, .. } => Error::Initdb { stderr: output },
+                other => other,
+            });
+        };
+        let mut command = self.binaries.command("pg_basebackup");
+        command.args(["--checkpoint=fast", "--write-recovery-conf", "--no-sync", "-d"]).arg(primary);
+        self.run(command, "pg_basebackup")
+    }
+
+    fn run(&self, mut command: Command, program: &'static str) -> Result<(), Error> {
+        command.arg("-D").arg(self.path("data")).current_dir(self.directory.path());
         if let Some(account) = self.account {
             account.runs(&mut command);
         }
-        let output = command.output().map_err(Error::io("run initdb"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Error::Initdb { stderr: tail(&output.stderr) })
+        program::run(command, program)
+    }
+
+    /// How a server has to be to follow this one.
+    pub(crate) fn wanted(&self) -> &ServerBuilder {
+        &self.wanted
     }
 
     fn first_start(&mut self) -> Result<(), Error> {
-        if !self.tcp {
+        if !self.wanted.tcp {
             return self.start();
         }
         let mut result = Ok(());
@@ -87,6 +111,17 @@ impl Cluster {
 
     /// Starts the server and waits until it takes connections; does nothing when it runs.
     pub(crate) fn start(&mut self) -> Result<(), Error> {
+        self.launch()?;
+        if self.accepts_connections() {
+            return Ok(());
+        }
+        let log = self.log();
+        self.stop(Signal::Quit)?;
+        Err(Error::Start { log })
+    }
+
+    /// Starts the server without waiting; does nothing when it runs.
+    pub(crate) fn launch(&mut self) -> Result<(), Error> {
         if self.postmaster.is_some() {
             return Ok(());
         }
@@ -99,40 +134,70 @@ impl Cluster {
         if let Some(account) = self.account {
             account.runs(&mut command);
         }
-        let mut postmaster = Postmaster::spawn(command).map_err(Error::io("run postgres"))?;
-        let watched = self.watchdog.watch(postmaster.pid());
-        let accepts = self.accepts_connections(&mut postmaster);
+        let postmaster = Postmaster::spawn(command).map_err(Error::io("run postgres"))?;
+        let watched = self.watchdog.watch(Signal::Quit, postmaster.pid());
         self.postmaster = Some(postmaster);
-        watched.map_err(Error::io("tell the watchdog about the server"))?;
-        if accepts {
-            return Ok(());
-        }
-        let log = self.log();
-        self.stop("QUIT")?;
-        Err(Error::Start { log })
+        watched.map_err(Error::io("tell the watchdog about the server"))
     }
 
     /// Stops the server by a signal to its first process; does nothing when it is down.
-    pub(crate) fn stop(&mut self, signal: &str) -> Result<(), Error> {
+    pub(crate) fn stop(&mut self, signal: Signal) -> Result<(), Error> {
+        self.resume()?;
         let Some(postmaster) = &mut self.postmaster else {
             return Ok(());
         };
         if !postmaster.has_ended() {
-            let pid = postmaster.pid();
-            self.watchdog.kill(signal, &[pid]).map_err(Error::io("signal the server"))?;
+            signal.send(&[postmaster.pid()]).map_err(Error::io("signal the server"))?;
         }
         self.wait_for_end()
     }
 
     /// Kills every process of the server at once, as a crash of the machine would.
     pub(crate) fn kill(&mut self) -> Result<(), Error> {
-        let others = self.session_pids();
         let Some(postmaster) = &mut self.postmaster else {
             return Ok(());
         };
-        postmaster.kill().map_err(Error::io("kill the server"))?;
-        self.watchdog.kill("KILL", &others).map_err(Error::io("kill the server's sessions"))?;
+        let doing = "kill the server";
+        if !postmaster.has_ended() {
+            // Those that are busy would take time to notice the death of the first one.
+            let children = processes::stop_family(postmaster.pid()).map_err(Error::io(doing))?;
+            postmaster.kill().map_err(Error::io(doing))?;
+            Signal::Kill.send(&children).map_err(Error::io(doing))?;
+        }
         self.wait_for_end()
+    }
+
+    /// Stops every process of the server where it stands.
+    pub(crate) fn pause(&mut self) -> Result<(), Error> {
+        let Some(postmaster) = &mut self.postmaster else {
+            return Ok(());
+        };
+        let pid = postmaster.pid();
+        self.paused = vec![pid];
+        self.watchdog.stopped(&self.paused).map_err(Error::io("tell the watchdog about the pause"))?;
+        let children = processes::stop_family(pid).map_err(Error::io("pause the server"))?;
+        self.paused.extend(children);
+        self.watchdog.stopped(&self.paused).map_err(Error::io("tell the watchdog about the pause"))
+    }
+
+    /// Lets the processes that [`Cluster::pause`] stopped run on.
+    pub(crate) fn resume(&mut self) -> Result<(), Error> {
+        if self.paused.is_empty() {
+            return Ok(());
+        }
+        Signal::Continue.send(&self.paused).map_err(Error::io("resume the server"))?;
+        self.paused.clear();
+        self.watchdog.stopped(&[]).map_err(Error::io("tell the watchdog about the end of the pause"))
+    }
+
+    /// Kills one process of the server, if it is one.
+    pub(crate) fn kill_child(&self, pid: u32) -> Result<bool, Error> {
+        let children = self.postmaster.as_ref().map(|postmaster| processes::children(postmaster.pid()));
+        if !children.is_some_and(|children| children.contains(&pid)) {
+            return Ok(false);
+        }
+        Signal::Kill.send(&[pid]).map_err(Error::io("kill a session's process"))?;
+        Ok(true)
     }
 
     fn wait_for_end(&mut self) -> Result<(), Error> {
@@ -143,15 +208,16 @@ impl Cluster {
             return Err(Error::Stop { log: self.log() });
         }
         self.postmaster = None;
+        self.paused.clear();
         self.watchdog.unwatch().map_err(Error::io("tell the watchdog about the server's end"))
     }
 
-    fn accepts_connections(&self, postmaster: &mut Postmaster) -> bool {
+    fn accepts_connections(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let config = self.config();
         client::off_runtime(|| {
             while config.connect(NoTls).is_err() {
-                if postmaster.has_ended() || Instant::now() > deadline {
+                if self.has_ended() || Instant::now() > deadline {
                     return false;
                 }
                 thread::sleep(POLL);
@@ -160,13 +226,8 @@ impl Cluster {
         })
     }
 
-    /// The postmaster's children that it would take time to notice its death.
-    fn session_pids(&self) -> Vec<u32> {
-        let pids = client::with(&self.config(), "list the server's processes", |client| {
-            client.query("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()", &[])
-        });
-        let pids = pids.unwrap_or_default();
-        pids.iter().filter_map(|row| row.try_get::<_, i32>("pid").ok()?.try_into().ok()).collect()
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.postmaster.as_mut().is_none_or(Postmaster::has_ended)
     }
 
     /// How a superuser reaches the maintenance database.
@@ -178,24 +239,24 @@ impl Cluster {
     }
 
     pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.tcp.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+        self.wanted.tcp.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
     }
 
     fn all_settings(&self) -> impl Iterator<Item = (&str, String)> {
         let socket = self.path("").to_string_lossy().replace('"', "\"\"");
-        let listen = if self.tcp { "127.0.0.1" } else { "" };
+        let listen = if self.wanted.tcp { "127.0.0.1" } else { "" };
         let ours = [
             ("port", self.port.to_string()),
             ("listen_addresses", listen.to_owned()),
             ("unix_socket_directories", format!("\"{socket}\"")),
         ];
         let fixed = SETTINGS.iter().map(|&(name, value)| (name, value.to_owned()));
-        let wanted = self.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let wanted = self.wanted.settings.iter().map(|(name, value)| (name.as_str(), value.clone()));
         fixed.chain(ours).chain(wanted)
     }
 
-    fn log(&self) -> String {
-        tail(&fs::read(self.path("log")).unwrap_or_default())
+    pub(crate) fn log(&self) -> String {
+        program::tail(&fs::read(self.path("log")).unwrap_or_default())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -214,31 +275,6 @@ impl Drop for Cluster {
     }
 }
 
-/// Makes it where its name leaves room for the socket's, and where the account we run the server under may enter.
-fn make_directory() -> io::Result<TempDir> {
-    let make_in = |parent: &Path| tempfile::Builder::new().prefix("pgq-").rand_bytes(8).tempdir_in(parent);
-    let parent = env::var_os("PGQ_TEST_DIR").map_or_else(env::temp_dir, PathBuf::from);
-    if parent.to_str().is_some_and(|path| path.len() <= LONGEST_PARENT) {
-        let directory = make_in(&parent)?;
-        let ours = fs::metadata(directory.path())?.uid() != 0;
-        if ours || parent.ancestors().all(is_open) {
-            return Ok(directory);
-        }
-    }
-    make_in(Path::new("/tmp"))
-}
-
-fn is_open(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
-}
-
-fn tail(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    let skipped = lines.len().saturating_sub(TAIL_LINES);
-    lines.into_iter().skip(skipped).collect::<Vec<_>>().join("\n")
-}
-
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
@@ -246,10 +282,8 @@ fn free_port() -> io::Result<u16> {
 /// Names the socket file; nobody listens on this port unless TCP is asked for.
 const SOCKET_PORT: u16 = 5432;
 const PORT_TRIES: usize = 5;
-const LONGEST_PARENT: usize = 70;
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(5);
-const TAIL_LINES: usize = 15;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const POLL: Duration = Duration::from_millis(5);
 
 /// Commits reach the operating system (`synchronous_commit` stays on), so they outlive a kill of the server,
 /// but not a crash of the machine. Shared memory in files of the directory is what a kill cannot leave behind.

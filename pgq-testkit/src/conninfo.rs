@@ -1,5 +1,5 @@
 use postgres::Config;
-use postgres::config::{Host, SslMode};
+use postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// Writes a configuration as a libpq key=value string, which every driver reads back.
 pub(crate) fn render(config: &Config) -> String {
@@ -18,9 +18,48 @@ pub(crate) fn render(config: &Config) -> String {
         ("connect_timeout", config.get_connect_timeout().map(|timeout| timeout.as_secs().to_string())),
         ("application_name", config.get_application_name().map(str::to_owned)),
         ("sslmode", ssl_mode(config.get_ssl_mode()).map(str::to_owned)),
+        ("target_session_attrs", target(config.get_target_session_attrs()).map(str::to_owned)),
     ];
     let pairs = pairs.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", quoted(&value?))));
     pairs.collect::<Vec<_>>().join(" ")
+}
+
+/// The same database, role and options, without the address.
+pub(crate) fn elsewhere(config: &Config) -> Config {
+    let mut other = Config::new();
+    other.ssl_mode(SslMode::Disable);
+    if let Some(user) = config.get_user() {
+        other.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        other.password(password);
+    }
+    if let Some(name) = config.get_dbname() {
+        other.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        other.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        other.application_name(name);
+    }
+    if let Some(timeout) = config.get_connect_timeout() {
+        other.connect_timeout(*timeout);
+    }
+    other
+}
+
+/// The first address: the host and the port.
+pub(crate) fn address(config: &Config) -> Option<(&Host, u16)> {
+    Some((config.get_hosts().first()?, config.get_ports().first().copied().unwrap_or(5432)))
+}
+
+fn target(attributes: TargetSessionAttrs) -> Option<&'static str> {
+    match attributes {
+        TargetSessionAttrs::ReadWrite => Some("read-write"),
+        TargetSessionAttrs::ReadOnly => Some("read-only"),
+        _ => None,
+    }
 }
 
 fn comma_separated(values: impl Iterator<Item = String>) -> Option<String> {
@@ -54,6 +93,7 @@ mod tests {
             r"host=a,b port=1,2 user='it\'s me' password='back\\slash and space' dbname='' sslmode=disable",
             "postgresql://u:p%40ss@localhost:5433/db?options=-c%20lock_timeout%3D1s&connect_timeout=3",
             "hostaddr=127.0.0.1 user=me sslmode=require application_name=x",
+            "host=a,b port=1,2 user=me target_session_attrs=read-write",
         ] {
             let config: Config = conninfo.parse().unwrap();
             let again: Config = render(&config).parse().unwrap();

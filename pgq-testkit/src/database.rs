@@ -1,9 +1,10 @@
 use std::fmt;
 
-use postgres::Config;
+use postgres::{Client, Config};
 
 use crate::client;
 use crate::conninfo;
+use crate::error::Error;
 use crate::sql;
 
 /// A database for one test; dropping it disconnects everybody from it and drops it on the server.
@@ -67,6 +68,15 @@ impl Database {
         let mut config = self.config.clone();
         config.user(user);
         conninfo::render(&config)
+    }
+
+    /// Works on a connection to another database of the server.
+    pub(crate) fn with_server<T: Send>(
+        &self,
+        doing: &str,
+        work: impl FnOnce(&mut Client) -> Result<T, postgres::Error> + Send,
+    ) -> Result<T, Error> {
+        client::with(self.maintenance.as_ref().unwrap_or(&self.config), doing, work)
     }
 
     pub(crate) fn config(&self) -> &Config {

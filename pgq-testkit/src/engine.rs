@@ -28,9 +28,10 @@ pub(crate) fn usual() -> Result<Engine, Error> {
 pub(crate) fn install(engine: Engine, database: &Database, version: u32) -> Result<(), Error> {
     let doing = format!("install PgQ in {}", database.name());
     let script = match engine {
-        Engine::Portable => Setup::new().sql(),
+        Engine::Portable => Setup::new().only(Schema::ALL).sql(),
         Engine::Extension => {
-            format!("CREATE EXTENSION pgq;\n{}", Setup::new().only([Schema::PgqCoop, Schema::PgqExt]).sql())
+            let beside = Schema::ALL.into_iter().filter(|schema| *schema != Schema::Pgq);
+            format!("CREATE EXTENSION pgq;\n{}", Setup::new().only(beside).sql())
         }
     };
     match client::with(database.config(), &doing, |client| client.batch_execute(&script)) {

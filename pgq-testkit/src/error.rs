@@ -102,6 +102,24 @@ pub enum Error {
         source: postgres::Error,
     },
 
+    /// This machine has no program or no right for that; [`available`](crate::available()) skips the test then.
+    #[error("this machine cannot do that: {why}")]
+    #[non_exhaustive]
+    Unavailable {
+        /// What is missing.
+        why: String,
+    },
+
+    /// A program that the tests were to use failed.
+    #[error("{program} failed: {output}")]
+    #[non_exhaustive]
+    Program {
+        /// The program.
+        program: &'static str,
+        /// The end of what it wrote.
+        output: String,
+    },
+
     /// The server refused a connection or a statement.
     #[error("could not {doing}")]
     #[non_exhaustive]

@@ -45,8 +45,49 @@
 //!
 //! # What breaks
 //!
-//! [`Server::kill`], [`Server::start_again`] and [`Server::restart`] are for tests of what a program does when
-//! its server goes away. Commits survive them: the server skips only what guards against a crash of the machine.
+//! A program that uses a queue has to come through what breaks around it. Each of these breaks as a test wants it,
+//! and is whole again, or gone, when its value is dropped; also when the test panics, or its process is killed.
+//!
+//! | what | how |
+//! |---|---|
+//! | the server dies | [`Server::kill`], [`Server::start_again`]; [`Server::crash_backend`] |
+//! | it is restarted | [`Server::restart`]; [`Server::launch`] and [`Server::wait_until_accepting`] to take the time |
+//! | it hangs | [`Server::pause`] |
+//! | it ends a session | [`Server::kill_backends_of`], [`Database::kill_random_backend`] and the like |
+//! | it has no sessions left | [`Server::occupy_all_connections`] |
+//! | its disk is full | [`SmallDisk`] |
+//! | another server takes its place | [`Standby`], [`Standby::failover_conninfo`], [`Proxy::lead_to`] |
+//! | the network loses, delays, cuts or refuses | [`Proxy`] and its [`Mode`]s |
+//! | a commit takes effect and nobody hears of it | [`Mode::DropReplyTo`] |
+//! | each transaction is on another session | [`PgBouncer`] |
+//! | a consumer stops in the middle, and wakes up when another one has its work | [`Process`] |
+//!
+//! Commits survive all of them but the loss of a standby that was behind: servers skip only what guards against a
+//! crash of the machine. [`until()`] waits for what a test expects to happen, and says how long it took. [`available()`]
+//! skips a test where the machine has no `pgbouncer`, or the right to mount a disk is missing.
+//!
+//! ```no_run
+//! use pgq_testkit::postgres::{Client, NoTls};
+//! use pgq_testkit::{Mode, Proxy, Server, Shutdown, until};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // One of its own: others share the shared one, and it may not be ours to stop.
+//! let server = Server::start()?;
+//! let database = server.database()?;
+//! let proxy = Proxy::before(&server)?;
+//! let mut client = Client::connect(&proxy.conninfo(&database), NoTls)?;
+//!
+//! proxy.switch(Mode::Reset);
+//! assert!(client.simple_query("SELECT 1").is_err());
+//! server.restart(Shutdown::Immediate)?;
+//! proxy.switch(Mode::Pass);
+//! until("it is back", || Client::connect(&proxy.conninfo(&database), NoTls).is_ok());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The drivers have no limit of their own for a server or a network that says nothing: also the drop of a
+//! `postgres::Client` waits then. A test ends [`Mode::Blackhole`] or the pause before it drops a client, or drops the [`Proxy`] first.
 //!
 //! # Environment
 //!
@@ -64,26 +105,50 @@
 //! Runs on unix systems.
 
 mod account;
+mod available;
+mod backend;
 mod binaries;
 mod client;
 mod cluster;
 mod conninfo;
 mod database;
 mod database_builder;
+mod directory;
 mod engine;
 mod error;
 mod existing;
+mod occupied;
+mod outage;
+mod pgbouncer;
 mod postmaster;
+mod process;
+mod processes;
+mod program;
+mod proxy;
 mod server;
 mod server_builder;
+mod small_disk;
 mod sql;
+mod standby;
+mod until;
 mod watchdog;
 
+pub use available::available;
+pub use backend::Backend;
 pub use database::Database;
 pub use database_builder::DatabaseBuilder;
 pub use engine::engine;
 pub use error::Error;
+pub use fastrand;
+pub use occupied::Occupied;
+pub use outage::{Paused, Shutdown};
+pub use pgbouncer::{PgBouncer, Pooling};
 pub use pgq_schema::Engine;
 pub use postgres;
-pub use server::{Server, Shutdown};
+pub use process::Process;
+pub use proxy::{Mode, Proxy};
+pub use server::Server;
 pub use server_builder::ServerBuilder;
+pub use small_disk::SmallDisk;
+pub use standby::Standby;
+pub use until::{until, until_within};

@@ -45,16 +45,6 @@ impl fmt::Debug for Server {
     }
 }
 
-/// How [`Server::restart`] stops the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Shutdown {
-    /// Rolls back what is open, disconnects everybody and writes all to disk.
-    Fast,
-    /// Drops everything as it is, so that the next start has to recover.
-    Immediate,
-}
-
 impl Server {
     /// Starts a server of its own: `initdb`, `postgres`, and a wait until it takes connections.
     ///
@@ -148,7 +138,7 @@ impl Server {
         })
     }
 
-    /// Makes a database with PgQ in it, for one test: the schemas `pgq`, `pgq_coop` and `pgq_ext`.
+    /// Makes a database with PgQ in it, for one test: the schemas `pgq`, `pgq_coop`, `pgq_ext` and `pgq_dead`.
     ///
     /// The engine is the one that `PGQ_TEST_ENGINE` names, else the portable one, which needs nothing but PostgreSQL. The database is a
     /// copy of a template that the first call makes: about 20 ms and 8 MB each where files are made quickly;
@@ -197,58 +187,16 @@ impl Server {
         })
     }
 
-    /// Kills every process of the server with SIGKILL, as the out-of-memory killer or a power cut would.
-    ///
-    /// Returns when none is left. What was committed survives; [`Server::start_again`] recovers it.
-    /// Does nothing when the server is down.
-    ///
-    /// # Errors
-    /// [`Error::NotOwned`] where the server was not started here, [`Error::Stop`] and [`Error::Io`].
-    ///
-    /// # Example
-    /// ```no_run
-    /// # fn main() -> Result<(), pgq_testkit::Error> {
-    /// let server = pgq_testkit::Server::start()?;
-    /// let database = server.database()?;
-    /// server.kill()?;
-    /// server.start_again()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn kill(&self) -> Result<(), Error> {
-        self.cluster()?.kill()
-    }
-
-    /// Starts the server again after [`Server::kill`], at the same address with the same data.
-    ///
-    /// Returns when it takes connections. Does nothing when the server runs.
-    ///
-    /// # Errors
-    /// [`Error::NotOwned`] where the server was not started here, [`Error::Start`] and [`Error::Io`].
-    pub fn start_again(&self) -> Result<(), Error> {
-        self.cluster()?.start()
-    }
-
-    /// Stops the server and starts it again at the same address with the same data.
-    ///
-    /// Disconnects everybody; returns when the server takes connections again.
-    ///
-    /// # Errors
-    /// [`Error::NotOwned`] where the server was not started here, [`Error::Stop`], [`Error::Start`] and [`Error::Io`].
-    pub fn restart(&self, how: Shutdown) -> Result<(), Error> {
-        let mut cluster = self.cluster()?;
-        cluster.stop(match how {
-            Shutdown::Fast => "INT",
-            Shutdown::Immediate => "QUIT",
-        })?;
-        cluster.start()
-    }
-
     /// The connection string of the maintenance database, as libpq's key=value pairs.
     ///
     /// For a server of our own it names the unix socket and the superuser.
     pub fn conninfo(&self) -> &str {
         &self.conninfo
+    }
+
+    /// The connection string of a database of this name on this server, such as a copy that a [`Standby`](crate::Standby) has.
+    pub fn conninfo_of(&self, database: &Database) -> String {
+        conninfo::render(self.config.clone().dbname(database.name()))
     }
 
     /// The TCP address, where one was asked for by [`ServerBuilder::tcp`].
@@ -272,7 +220,11 @@ impl Server {
         self.version
     }
 
-    fn cluster(&self) -> Result<MutexGuard<'_, Cluster>, Error> {
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn cluster(&self) -> Result<MutexGuard<'_, Cluster>, Error> {
         self.cluster.as_ref().map(lock).ok_or(Error::NotOwned)
     }
 

@@ -1,5 +1,8 @@
+use std::path::PathBuf;
+
 use crate::error::Error;
 use crate::server::Server;
+use crate::small_disk::SmallDisk;
 
 /// Says how a throw-away server is to differ from the usual one; made by [`Server::builder`].
 #[derive(Debug, Clone, Default)]
@@ -7,6 +10,9 @@ use crate::server::Server;
 pub struct ServerBuilder {
     pub(crate) tcp: bool,
     pub(crate) settings: Vec<(String, String)>,
+    pub(crate) parent: Option<PathBuf>,
+    /// Where the server is that this one is to follow.
+    pub(crate) copy_of: Option<String>,
 }
 
 impl ServerBuilder {
@@ -32,6 +38,15 @@ impl ServerBuilder {
     /// ```
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps the server's files on a small disk, which takes some 80 MB; the disk has to be dropped after the server.
+    ///
+    /// What happens on a full disk depends on what is on it: the log of changes is there too, and the server ends
+    /// when that cannot be written. [`SmallDisk::tablespace`] is for tables alone.
+    pub fn disk(mut self, disk: &SmallDisk) -> Self {
+        self.parent = Some(disk.path().to_owned());
         self
     }
 

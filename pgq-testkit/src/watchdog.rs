@@ -1,9 +1,12 @@
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A small shell process that outlives us for as long as it takes to stop our server and remove its directory.
+use crate::processes::Signal;
+
+/// A small shell process that outlives us for as long as it takes to stop our process and remove its directory.
 ///
 /// It notices our end, however violent, by the end of the pipe that only we hold; its own process group
 /// keeps it out of reach of Ctrl-C in our terminal.
@@ -13,7 +16,16 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
+    /// One that has a directory to remove.
     pub(crate) fn start(directory: &Path) -> io::Result<Self> {
+        Self::run(directory.as_os_str())
+    }
+
+    pub(crate) fn without_directory() -> io::Result<Self> {
+        Self::run(OsStr::new(""))
+    }
+
+    fn run(directory: &OsStr) -> io::Result<Self> {
         let shell = Command::new("/bin/sh")
             .args(["-c", include_str!("watchdog.sh"), "pgq-testkit"])
             .arg(directory)
@@ -26,19 +38,25 @@ impl Watchdog {
         Ok(Self { shell })
     }
 
-    /// Names the process to stop at our end.
-    pub(crate) fn watch(&mut self, pid: u32) -> io::Result<()> {
-        self.say(&format!("watch {pid}\n"))
+    /// Names the process to stop at our end, and how.
+    pub(crate) fn watch(&mut self, signal: Signal, pid: u32) -> io::Result<()> {
+        self.say(&format!("watch {} {pid}\n", signal.name()))
     }
 
     /// Leaves nothing but the directory to clean up.
     pub(crate) fn unwatch(&mut self) -> io::Result<()> {
-        self.say("watch\n")
+        self.say("watch\nstopped\n")
     }
 
-    pub(crate) fn kill(&mut self, signal: &str, pids: &[u32]) -> io::Result<()> {
+    /// Names the processes that do not run, and so would not end by a signal alone.
+    pub(crate) fn stopped(&mut self, pids: &[u32]) -> io::Result<()> {
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-        self.say(&format!("kill {signal} {}\n", pids.join(" ")))
+        self.say(&format!("stopped {}\n", pids.join(" ")))
+    }
+
+    /// Has the directory unmounted before it is removed.
+    pub(crate) fn mounted(&mut self) -> io::Result<()> {
+        self.say("mounted\n")
     }
 
     /// Starts the clean-up.

@@ -11,12 +11,13 @@
 //!   or this.
 //! - **One failing queue does not stop the others,** nor one failing operation the rest of the maintenance, nor a slow one the ticks
 //!   for longer than it takes itself. After the clock was set back, the next round of maintenance gets the ticks going again.
+//! - **It wakes up those who wait.** Each tick notifies the channel [`pgq_tick`](pgq_core::tick::CHANNEL). The portable engine does
+//!   that by itself; on the C extension it costs a round trip after each call that made ticks. A notification that fails stops no
+//!   tick: [`Stats::failing`](field@Stats::failing) tells, and listeners come to their batch when they poll.
 //! - **It comes back by itself.** After a lost connection it tries again, from 50 milliseconds on with growing pauses up to 5
 //!   seconds. The same when the database is not there, PgQ is not installed, or a right is missing;
 //!   [`Stats::trouble`](field@Stats::trouble) says which. It logs by `tracing`, once per change.
 
-#[cfg(any(feature = "async", feature = "sync"))]
-mod backoff;
 #[cfg(any(feature = "async", feature = "sync"))]
 mod limits;
 #[cfg(any(feature = "async", feature = "sync"))]

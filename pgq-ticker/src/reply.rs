@@ -12,6 +12,8 @@ pub(crate) enum Reply {
     /// The queues that get ticks.
     Queues(Vec<String>),
     TickedQueue(Option<TickId>),
+    /// Whether it was this call that did it, not the engine.
+    Notified(bool),
     Moved(u64),
     ForcedAhead(u64),
     Operations(Vec<Operation>),

@@ -65,6 +65,10 @@ impl Request {
         self.id
     }
 
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
     pub(crate) fn call(&self, leads: Option<SessionId>) -> Call<'_, Reply> {
         match (self.stage, leads) {
             (Stage::Mark, _) => tick::current_txid().map(Reply::Marked),

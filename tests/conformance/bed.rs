@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use pgq_core::{Error, EventId, TickId, tick};
 use pgq_testkit::Database;
+pub(crate) use pgq_testkit::until;
 
 use crate::driver::{Batch, Client, Consumer, Driver, Session, SubConsumer};
 use crate::engine;
-pub(crate) use crate::until::until;
 
 /// Makes four tests of each case: two drivers on two engines.
 macro_rules! cases {

@@ -17,6 +17,7 @@ mod batches;
 mod claims;
 mod conditions;
 mod consumers;
+mod dead_letters;
 mod dropped_futures;
 mod events;
 mod exactly_once;
@@ -26,7 +27,6 @@ mod killed;
 mod lost;
 mod maintenance;
 mod memory;
-mod pgbouncer;
 mod pooler;
 mod privileges;
 mod queues;
@@ -43,8 +43,6 @@ mod texts;
 mod ticks;
 mod timestamps;
 mod triggers;
-#[path = "../common/until.rs"]
-mod until;
 mod visibility;
 mod workers;
 

@@ -10,12 +10,12 @@ use pgq_core::{
     EventId, Filter, NewEvent, Pace, QueueConfig, TickId, Trigger, batch, consumer, event, maintenance,
     queue, tick, version,
 };
+use pgq_testkit::{PgBouncer, Server, available};
 
 use crate::bed::{Bed, ids, number, read, tick as make_tick, tick_on, until};
 use crate::driver::{
     Attached, Batch, Client, Consumer, Driver, LoadedBatch, NextEvents, Session, Transaction,
 };
-use crate::pgbouncer::PgBouncer;
 use crate::rotation::StopOnDrop;
 
 cases!(every_call, producers_and_consumers_at_once);
@@ -50,9 +50,9 @@ fn has_moved<D: Driver>(bed: &mut Bed<D>) {
 
 fn every_call<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
-    let Some(bouncer) = PgBouncer::before(bed.database.conninfo()) else { return Ok(()) };
+    let Some(bouncer) = available(PgBouncer::before(Server::shared()?))? else { return Ok(()) };
     bed.db.batch_execute("CREATE TABLE seen (pid int); CREATE TABLE t (id int PRIMARY KEY)")?;
-    let pooled = bouncer.conninfo(bed.database.conninfo());
+    let pooled = bouncer.conninfo(&bed.database);
     moving::<D>(&pooled, || {
         let mut db = D::Client::connect(&pooled)?;
         for round in 0..8 {
@@ -222,13 +222,13 @@ fn producers_and_consumers_at_once<D: Driver>() -> crate::Result {
     const EACH: u32 = 120;
 
     let mut bed = Bed::<D>::new()?;
-    let Some(bouncer) = PgBouncer::before(bed.database.conninfo()) else { return Ok(()) };
+    let Some(bouncer) = available(PgBouncer::before(Server::shared()?))? else { return Ok(()) };
     bed.db.batch_execute("CREATE TABLE seen (pid int)")?;
     let names = ["c", "d", "e"];
     for name in names {
         D::Consumer::new("q", name).register(&mut bed.db)?;
     }
-    let (conninfo, done) = (bouncer.conninfo(bed.database.conninfo()), AtomicBool::new(false));
+    let (conninfo, done) = (bouncer.conninfo(&bed.database), AtomicBool::new(false));
     let (conninfo, done, got) = (&conninfo, &done, &AtomicU32::new(0));
     let consumed = thread::scope(|scope| {
         let stop = StopOnDrop(done);

@@ -1,7 +1,7 @@
+pub(crate) use pgq_testkit::until;
 use pgq_testkit::{Database, Engine, Server};
 
 use crate::session::Session;
-pub(crate) use crate::until::until;
 
 /// A database with the portable engine.
 pub(crate) fn portable() -> Database {

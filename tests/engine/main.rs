@@ -10,6 +10,7 @@ mod bed;
 mod consuming;
 mod coop;
 mod coop_load;
+mod dead_letters;
 mod ext;
 mod privileges;
 mod producing;
@@ -24,7 +25,5 @@ mod session;
 mod takeover;
 mod ticking;
 mod triggers;
-#[path = "../common/until.rs"]
-mod until;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -121,8 +121,8 @@ fn a_shadowed_operator_gains_nothing() {
 #[test]
 fn every_definer_pins_the_path() {
     let mut bed = Bed::new();
-    let definers = "from pg_proc join pg_namespace n on n.oid = pronamespace where nspname in ('pgq', 'pgq_coop', 'pgq_ext') and prosecdef";
-    assert_eq!(bed.db.answer(&format!("select count(distinct nspname) {definers}")), "3");
+    let definers = "from pg_proc join pg_namespace n on n.oid = pronamespace where nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'pgq_dead') and prosecdef";
+    assert_eq!(bed.db.answer(&format!("select count(distinct nspname) {definers}")), "4");
     let unpinned = "not exists (select from unnest(proconfig) c where c = 'search_path=pg_catalog, pg_temp')";
     let unpinned = format!("select nspname, proname, pronargs {definers} and {unpinned}");
     assert_eq!(bed.db.answer(&unpinned), "");

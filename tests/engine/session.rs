@@ -117,7 +117,7 @@ fn last_rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
     rows
 }
 
-/// A database of the portable engine, and one of the extension with our `pgq_coop` and `pgq_ext` beside it, where there is one.
+/// A database of the portable engine, and one of the extension with our other schemas beside it, where there is one.
 pub(crate) fn on_each_engine(case: impl Fn(Engine, &Database)) {
     case(Engine::Portable, &crate::bed::portable());
     let server = Server::shared().unwrap();

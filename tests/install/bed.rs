@@ -2,10 +2,10 @@ use pgq_core::{Error, Installation};
 use pgq_schema::{Engine, Setup};
 use pgq_testkit::postgres::types::FromSql;
 use pgq_testkit::postgres::{Client, NoTls};
+pub(crate) use pgq_testkit::until;
 use pgq_testkit::{Database, Server};
 
 use crate::driver::Driver;
-pub(crate) use crate::until::until;
 
 /// Makes two tests of each case: `sync_driver::case` and `async_driver::case`.
 macro_rules! cases {
@@ -100,7 +100,7 @@ pub(crate) fn assert_works(db: &mut Client) {
     db.batch_execute("SELECT pgq.drop_queue('works', true)").unwrap();
 }
 
-/// Everything, with the portable engine, whatever the server has.
+/// The usual, with the portable engine, whatever the server has.
 pub(crate) fn portable() -> Setup {
     Setup::new().engine(Engine::Portable)
 }

@@ -3,13 +3,14 @@ use std::{env, fs};
 use pgq_schema::{Inventory, Schema, Setup};
 use pgq_sync::ClientExt;
 
-use crate::bed::Bed;
-use crate::driver::Sync;
+use crate::bed::{Bed, portable};
+use crate::driver::{Driver, Sync};
 
 /// What `check` expects is committed beside the SQL files. After a change of those, run this with `PGQ_WRITE_INVENTORY=1`.
 #[test]
 fn the_committed_inventories_are_those_of_a_new_installation() -> crate::Result {
-    let mut bed = Bed::<Sync>::installed()?;
+    let mut bed = Bed::<Sync>::new()?;
+    bed.driver.install(&portable().only(Schema::ALL))?;
     bed.execute(Setup::new().pin().sql());
     let inventory = bed.db.call(Inventory::ask())?;
     for schema in Schema::ALL {

@@ -12,6 +12,7 @@ mod bed;
 mod driver;
 
 mod checks;
+mod dead_letters;
 mod engines;
 mod fresh;
 mod inventories;
@@ -20,8 +21,6 @@ mod races;
 mod rights;
 mod scripts;
 mod uninstalls;
-#[path = "../common/until.rs"]
-mod until;
 mod upgrades;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -24,14 +24,16 @@ fn is_never_run<D: Driver>() -> crate::Result {
         let (name, parts) = (schema.name(), [schema.name(), "neither an extension nor the portable engine"]);
         for function in PLANTED {
             bed.execute(&format!("CREATE SCHEMA {name}; CREATE FUNCTION {name}.portable_release{function}"));
-            for setup in [Setup::new(), portable(), portable().only([schema])] {
+            for setup in
+                [Setup::new().only(Schema::ALL), portable().only(Schema::ALL), portable().only([schema])]
+            {
                 assert_refused!(bed.driver.plan(&setup), Installation::UnknownOrigin { .. }, parts);
                 assert_refused!(bed.driver.install(&setup), Installation::UnknownOrigin { .. }, parts);
                 assert_refused!(bed.driver.upgrade(&setup), Installation::UnknownOrigin { .. }, parts);
                 assert_refused!(bed.driver.check(&setup), Installation::UnknownOrigin { .. }, parts);
                 assert_refused!(bed.driver.uninstall(&setup), Installation::UnknownOrigin { .. }, parts);
             }
-            assert!(bed.execute_fails(&portable().sql()).contains(parts[1]), "{function}");
+            assert!(bed.execute_fails(&portable().only(Schema::ALL).sql()).contains(parts[1]), "{function}");
             assert!(!bed.value::<bool>("SELECT is_called FROM public.ran"), "{function}");
             bed.execute(&format!("DROP SCHEMA {name} CASCADE"));
         }

@@ -3,9 +3,8 @@ use std::ops::RangeInclusive;
 use pgq_core::{NewEvent, tick};
 use pgq_sync::postgres::{Client, NoTls};
 use pgq_sync::{ClientExt, Consumer, Queue};
+pub(crate) use pgq_testkit::until;
 use pgq_testkit::{Database, Server};
-
-pub(crate) use crate::until::until;
 
 /// A database with queue `q`, a consumer `ours`, and a table for what others have seen.
 pub(crate) struct Bed {

@@ -12,7 +12,5 @@ mod pgqd;
 mod pgqueue;
 mod program;
 mod python3_pgq;
-#[path = "../common/until.rs"]
-mod until;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -1,7 +1,7 @@
 use pgq_testkit::postgres::{Client, NoTls};
-use pgq_testkit::{Error, Server, Shutdown};
+use pgq_testkit::{Error, Process, Server, Shutdown};
 
-use crate::rerun::{announce, announcement, is_rerun, rerun_with, wait_for_parent};
+use crate::rerun::{rerun_with, wait_for_parent};
 
 #[test]
 fn is_used_and_left_clean() {
@@ -13,17 +13,15 @@ fn is_used_and_left_clean() {
     };
     let mut killed =
         rerun_with("existing::child_holds_a_database", &[("PGQ_TEST_DATABASE", server.conninfo())]);
-    assert_eq!(announcement(&mut killed), server.version().to_string());
+    assert_eq!(killed.next_line().unwrap(), server.version().to_string());
     assert_eq!(ours(), 2);
 
     let mut beside =
         rerun_with("existing::child_holds_a_database", &[("PGQ_TEST_DATABASE", server.conninfo())]);
-    announcement(&mut beside);
+    beside.next_line().unwrap();
     assert_eq!(ours(), 4);
 
     killed.kill().unwrap();
-    killed.wait().unwrap();
-    drop(beside.stdin.take());
     assert!(beside.wait().unwrap().success());
     assert_eq!(ours(), 3);
 
@@ -31,23 +29,22 @@ fn is_used_and_left_clean() {
     let mut client = Client::connect(server.conninfo(), NoTls).unwrap();
     let mut last =
         rerun_with("existing::child_holds_a_database", &[("PGQ_TEST_DATABASE", server.conninfo())]);
-    announcement(&mut last);
+    last.next_line().unwrap();
     let rows = client.query("SELECT datname FROM pg_database WHERE datname LIKE 'pgq_test_%'", &[]).unwrap();
     assert_eq!(rows.len(), 2);
-    drop(last.stdin.take());
     assert!(last.wait().unwrap().success());
 }
 
 #[test]
 fn child_holds_a_database() {
-    if is_rerun() {
+    if Process::is_rerun() {
         let server = Server::shared().unwrap();
         let _database = server.database().unwrap();
         assert!(matches!(server.kill(), Err(Error::NotOwned)));
         assert!(matches!(server.start_again(), Err(Error::NotOwned)));
         assert!(matches!(server.restart(Shutdown::Fast), Err(Error::NotOwned)));
         assert_eq!(server.tcp_addr(), None);
-        announce(&server.version().to_string());
+        Process::tell(&server.version().to_string());
         wait_for_parent();
     }
 }
@@ -59,7 +56,7 @@ fn tells_what_is_wrong_with_it() {
         ("host=/nonsense user=me", "could not use the server of PGQ_TEST_DATABASE"),
     ] {
         let mut child = rerun_with("existing::child_reports_an_error", &[("PGQ_TEST_DATABASE", conninfo)]);
-        let line = announcement(&mut child);
+        let line = child.next_line().unwrap();
         assert!(line.starts_with(message), "{line}");
         child.wait().unwrap();
     }
@@ -67,7 +64,7 @@ fn tells_what_is_wrong_with_it() {
 
 #[test]
 fn child_reports_an_error() {
-    if is_rerun() {
-        announce(&Server::shared().unwrap_err().to_string());
+    if Process::is_rerun() {
+        Process::tell(&Server::shared().unwrap_err().to_string());
     }
 }

@@ -1,14 +1,11 @@
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use pgq_testkit::Server;
 use pgq_testkit::postgres::Config;
 use pgq_testkit::postgres::config::Host;
-
-use crate::rerun::{announce, announcement};
+use pgq_testkit::{Server, until_within};
 
 /// What a server leaves traces in, seen from outside; it may be another process's server.
 pub(crate) struct Footprint {
@@ -32,13 +29,13 @@ impl Footprint {
         }
     }
 
-    pub(crate) fn announce(&self) {
-        announce(&format!("{} {} {}", self.pid, self.segment, self.directory.display()));
+    /// For another process, which reads it by [`Footprint::read`].
+    pub(crate) fn text(&self) -> String {
+        format!("{} {} {}", self.pid, self.segment, self.directory.display())
     }
 
-    pub(crate) fn announced_by(child: &mut Child) -> Self {
-        let line = announcement(child);
-        let [pid, segment, directory] = *line.splitn(3, ' ').collect::<Vec<_>>() else { panic!("{line}") };
+    pub(crate) fn read(text: &str) -> Self {
+        let [pid, segment, directory] = *text.splitn(3, ' ').collect::<Vec<_>>() else { panic!("{text}") };
         Self { pid: pid.parse().unwrap(), segment: segment.parse().unwrap(), directory: directory.into() }
     }
 
@@ -51,11 +48,7 @@ impl Footprint {
     }
 
     pub(crate) fn wait_until_gone(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.is_gone() {
-            assert!(Instant::now() < deadline, "{} is still there", self.directory.display());
-            thread::sleep(Duration::from_millis(20));
-        }
+        until_within(Duration::from_secs(20), "the server is gone", || self.is_gone());
     }
 
     fn is_running(&self) -> bool {

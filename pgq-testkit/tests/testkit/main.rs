@@ -1,9 +1,19 @@
-//! Servers and databases as their users see them, with real servers.
+//! Servers, databases and what breaks as their users see them, with real servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
 
 mod database;
 mod existing;
-#[cfg(test)]
 mod footprint;
-#[cfg(test)]
+mod outage;
+mod pgbouncer;
+mod process;
+mod proxy;
 mod rerun;
 mod server;
+mod small_disk;
+mod standby;

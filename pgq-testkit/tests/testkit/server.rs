@@ -1,10 +1,10 @@
 use std::thread;
 
 use pgq_testkit::postgres::{Client, NoTls};
-use pgq_testkit::{Error, Server, Shutdown};
+use pgq_testkit::{Error, Process, Server, Shutdown};
 
 use crate::footprint::Footprint;
-use crate::rerun::{announce, announcement, is_rerun, rerun, rerun_with, wait_for_parent};
+use crate::rerun::{rerun, rerun_with, wait_for_parent};
 
 #[test]
 fn is_gone_after_drop() {
@@ -45,60 +45,58 @@ fn is_gone_after_a_failed_start() {
 #[test]
 fn is_gone_after_sigkill() {
     let mut child = rerun("server::child_holds_a_server");
-    let footprint = Footprint::announced_by(&mut child);
+    let footprint = Footprint::read(&child.next_line().unwrap());
     assert!(footprint.is_there());
     child.kill().unwrap();
-    child.wait().unwrap();
     footprint.wait_until_gone();
 }
 
 #[test]
 fn is_gone_after_sigkill_once_killed_and_started_again() {
     let mut child = rerun("server::child_holds_a_server_started_again");
-    let footprint = Footprint::announced_by(&mut child);
+    let footprint = Footprint::read(&child.next_line().unwrap());
     assert!(footprint.is_there());
     child.kill().unwrap();
-    child.wait().unwrap();
     footprint.wait_until_gone();
 }
 
 #[test]
 fn shared_one_is_gone_after_the_process() {
     let mut child = rerun("server::child_shares_a_server");
-    let footprint = Footprint::announced_by(&mut child);
+    let footprint = Footprint::read(&child.next_line().unwrap());
     assert!(child.wait().unwrap().success());
     footprint.wait_until_gone();
 }
 
 #[test]
 fn child_holds_a_server() {
-    if is_rerun() {
+    if Process::is_rerun() {
         let server = Server::start().unwrap();
-        Footprint::of(&server).announce();
+        Process::tell(&Footprint::of(&server).text());
         wait_for_parent();
     }
 }
 
 #[test]
 fn child_holds_a_server_started_again() {
-    if is_rerun() {
+    if Process::is_rerun() {
         let server = Server::start().unwrap();
         server.kill().unwrap();
         server.start_again().unwrap();
-        Footprint::of(&server).announce();
+        Process::tell(&Footprint::of(&server).text());
         wait_for_parent();
     }
 }
 
 #[test]
 fn child_shares_a_server() {
-    if is_rerun() {
+    if Process::is_rerun() {
         let started: Vec<_> = thread::scope(|scope| {
             let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| Server::shared().unwrap())).collect();
             calls.into_iter().map(|call| call.join().unwrap()).collect()
         });
         assert!(started.iter().all(|server| std::ptr::eq(*server, started[0])));
-        Footprint::of(started[0]).announce();
+        Process::tell(&Footprint::of(started[0]).text());
     }
 }
 
@@ -191,15 +189,15 @@ fn takes_settings() {
 #[test]
 fn tells_a_wrong_binary_folder() {
     let mut child = rerun_with("server::child_reports_an_error", &[("PGQ_TEST_PG_BIN", "/nonsense")]);
-    let line = announcement(&mut child);
+    let line = child.next_line().unwrap();
     child.wait().unwrap();
     assert!(line.contains("PGQ_TEST_PG_BIN is /nonsense, which has no initdb"), "{line}");
 }
 
 #[test]
 fn child_reports_an_error() {
-    if is_rerun() {
-        announce(&Server::start().unwrap_err().to_string());
+    if Process::is_rerun() {
+        Process::tell(&Server::start().unwrap_err().to_string());
     }
 }
 
@@ -207,6 +205,6 @@ fn child_reports_an_error() {
 fn ignores_the_callers_pg_settings() {
     let elsewhere = [("PGDATESTYLE", "nonsense"), ("PGCLIENTENCODING", "nonsense"), ("PGDATA", "/nonsense")];
     let mut child = rerun_with("server::child_shares_a_server", &elsewhere);
-    Footprint::announced_by(&mut child);
+    Footprint::read(&child.next_line().unwrap());
     assert!(child.wait().unwrap().success());
 }

@@ -1,3 +1,4 @@
+mod news;
 mod replies;
 #[cfg(all(test, feature = "async"))]
 mod tests;
@@ -6,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use pgq_core::maintenance::Operation;
-use pgq_core::{Call, Error, Result, SessionId, maintenance, tick};
+use pgq_core::{Backoff, Call, Error, Result, SessionId, maintenance, tick};
 
-use crate::backoff::Backoff;
+use self::news::{News, Ticked};
 use crate::reply::Reply;
 use crate::request::{Request, RequestId};
 use crate::{Job, Periods, Schedule, State, Stats, limits};
@@ -31,6 +32,7 @@ pub(crate) struct Routine {
     operations: VecDeque<Operation>,
     repeats: u32,
     then: Option<Doing>,
+    news: News,
     requests: VecDeque<Request>,
     asked: u64,
     served: bool,
@@ -72,6 +74,7 @@ enum Doing {
     Tick,
     ListQueues,
     TickQueue(String),
+    Notify(Ticked),
     Retry,
     RetryEnabled,
     ForceAhead,
@@ -81,6 +84,8 @@ enum Doing {
 }
 
 impl Routine {
+    /// Short, so that ticks come soon after any outage.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     const MAX_REPEATS: u32 = 1000;
     const RETRY_ROUNDS: u32 = 100;
     const RETRY_EVENTS: u32 = 1000;
@@ -91,7 +96,7 @@ impl Routine {
             periods,
             answer_limit,
             schedule: Schedule::new(periods, now),
-            backoff: Backoff::new(random),
+            backoff: Backoff::new(random).up_to(Self::LONGEST_PAUSE),
             link: Link::Down,
             doing: Doing::Nothing,
             pause_until: now,
@@ -99,6 +104,7 @@ impl Routine {
             operations: VecDeque::new(),
             repeats: 0,
             then: None,
+            news: News::default(),
             requests: VecDeque::new(),
             asked: 0,
             served: false,
@@ -121,6 +127,7 @@ impl Routine {
     /// A connection stands.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.link = Link::Unprepared;
+        self.news = News::default();
         self.pause_until = now;
     }
 
@@ -174,6 +181,7 @@ impl Routine {
             Doing::Tick => tick::all_on(self.leads()?).map(Reply::Ticked),
             Doing::ListQueues => tick::queues().map(Reply::Queues),
             Doing::TickQueue(queue) => tick::queue_on(queue, self.leads()?).map(Reply::TickedQueue),
+            Doing::Notify(ticked) => tick::notify(ticked.queue()).map(Reply::Notified),
             Doing::Retry => maintenance::retry_events(Self::RETRY_ROUNDS).map(Reply::Moved),
             Doing::RetryEnabled => maintenance::retry_events_enabled(Self::RETRY_EVENTS).map(Reply::Moved),
             Doing::ForceAhead => tick::force_ahead().map(Reply::ForcedAhead),
@@ -215,6 +223,9 @@ impl Routine {
 
     /// A request comes first, but not two in a row where something else is due: many askers must not stop the queues' own beat.
     fn in_turn(&mut self, now: Instant) -> Doing {
+        if let Some(ticked) = self.news.take() {
+            return Doing::Notify(ticked);
+        }
         let asked = self.asked(now);
         let first = if std::mem::take(&mut self.served) { None } else { asked.clone() };
         match first.unwrap_or_else(|| self.due(now)) {

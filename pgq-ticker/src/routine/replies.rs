@@ -3,6 +3,7 @@ use std::time::Instant;
 use pgq_core::maintenance::Operation;
 use pgq_core::{Error, Result, SessionId};
 
+use super::news::Ticked;
 use super::{Doing, Link, Routine};
 use crate::reply::Reply;
 use crate::request::RequestId;
@@ -26,6 +27,9 @@ impl Routine {
                 self.works();
                 self.stats.ticks += queues;
                 self.stats.forget(is_tick, |_| false);
+                if queues > 0 {
+                    self.news.tell(Ticked::SomeQueues);
+                }
             }
             Reply::Queues(queues) => {
                 self.works();
@@ -35,8 +39,16 @@ impl Routine {
                 self.queues = queues.into();
             }
             Reply::TickedQueue(tick) => {
-                self.stats.ticks += u64::from(tick.is_some());
                 self.stats.works(&label(&doing));
+                if let (Some(_), Doing::TickQueue(queue)) = (tick, doing) {
+                    self.ticked(queue);
+                }
+            }
+            Reply::Notified(by_us) => {
+                self.stats.works(&label(&doing));
+                if !by_us {
+                    self.news.are_told_by_the_engine();
+                }
             }
             Reply::Moved(events) => self.moved(&doing, events, now),
             Reply::ForcedAhead(queues) => {
@@ -107,7 +119,8 @@ impl Routine {
     fn planned(&mut self, operations: Vec<Operation>, now: Instant) {
         let planned: Vec<_> =
             operations.iter().map(|operation| label(&Doing::Run(operation.clone()))).collect();
-        let other = [label(&Doing::Retry), label(&Doing::ForceAhead)];
+        let other =
+            [label(&Doing::Retry), label(&Doing::ForceAhead), label(&Doing::Notify(Ticked::SomeQueues))];
         self.stats.forget(
             |job| !is_tick(job) && !other.iter().any(|other| other == job),
             |job| planned.iter().any(|planned| planned == job),
@@ -139,11 +152,20 @@ impl Routine {
 
     fn served(&mut self, id: RequestId, reply: &Reply, now: Instant) {
         let leading = self.leads().is_some();
-        self.stats.ticks += u64::from(matches!(reply, Reply::TickedQueue(Some(_))));
-        let request = self.requests.iter_mut().find(|request| request.id() == id);
-        if request.is_some_and(|request| request.replied(reply, leading, now)) {
+        let Some(request) = self.requests.iter_mut().find(|request| request.id() == id) else { return };
+        let is_done = request.replied(reply, leading, now);
+        if let Reply::TickedQueue(Some(_)) = reply {
+            let queue = request.queue().to_owned();
+            self.ticked(queue);
+        }
+        if is_done {
             self.answer(id, Ok(()));
         }
+    }
+
+    fn ticked(&mut self, queue: String) {
+        self.stats.ticks += 1;
+        self.news.tell(Ticked::Queue(queue));
     }
 
     fn answer(&mut self, id: RequestId, answer: Result<()>) {
@@ -175,6 +197,7 @@ fn label(doing: &Doing) -> String {
         Doing::Retry | Doing::RetryEnabled => "retry".to_owned(),
         Doing::Run(Operation { function, argument: Some(argument) }) => format!("{function} of {argument:?}"),
         Doing::Run(Operation { function, argument: None }) => function.clone(),
+        Doing::Notify(_) => "notification".to_owned(),
         Doing::ForceAhead => "look for ticks from the future".to_owned(),
         Doing::ListOperations => "maintenance".to_owned(),
         Doing::ListQueues => LIST.to_owned(),

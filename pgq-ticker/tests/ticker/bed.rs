@@ -1,10 +1,11 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgq_core::{QueueConfig, Result};
 use pgq_sync::postgres::{Client, NoTls, Row};
 use pgq_sync::{Consumer, Queue};
+pub(crate) use pgq_testkit::until;
 use pgq_testkit::{Database, Server};
 use pgq_ticker::{State, Stats, aio, sync};
 use tokio::runtime::Runtime;
@@ -222,17 +223,6 @@ pub(crate) fn drain(db: &mut Client, queue: &str, consumer: &str) -> Vec<String>
         batch.finish().unwrap();
     }
     events
-}
-
-/// Waits for a condition, and tells how long that took.
-#[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    start.elapsed()
 }
 
 /// Whether the database has the portable engine, which is right in some things that the extension leaves to the ticker.

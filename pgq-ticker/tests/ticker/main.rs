@@ -8,14 +8,12 @@
 
 #[macro_use]
 mod bed;
-#[path = "../../../tests/conformance/pgbouncer.rs"]
-mod pgbouncer;
-mod proxy;
 
 mod cut_off;
 mod leadership;
 mod maintenance;
 mod not_yet;
+mod notifications;
 mod outages;
 mod pooler;
 mod queues;

@@ -2,8 +2,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use pgq_testkit::{PgBouncer, Server, available};
+
 use crate::bed::{Bed, Options, StopOnDrop, Ticker, connect, until};
-use crate::pgbouncer::PgBouncer;
 
 cases!(never_ticks_without_the_lock);
 
@@ -11,14 +12,15 @@ cases!(never_ticks_without_the_lock);
 fn never_ticks_without_the_lock<T: Ticker>() {
     let mut bed = Bed::new("q");
     bed.always_due("q");
-    let Some(bouncer) = PgBouncer::before(bed.database.conninfo()) else { return };
+    let bouncer = PgBouncer::before(Server::shared().unwrap());
+    let Some(bouncer) = available(bouncer).unwrap() else { return };
     bed.execute(
         "CREATE TABLE made (pid int, has_lock bool); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          INSERT INTO public.made SELECT pg_backend_pid(), EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
          AND pid = pg_backend_pid()); RETURN NULL; END $$; \
          CREATE TRIGGER note AFTER INSERT ON pgq.tick FOR EACH ROW EXECUTE FUNCTION note()",
     );
-    let (conninfo, done) = (bouncer.conninfo(bed.database.conninfo()), AtomicBool::new(false));
+    let (conninfo, done) = (bouncer.conninfo(&bed.database), AtomicBool::new(false));
     let made = "SELECT count(*) FROM made";
     thread::scope(|scope| {
         let _stop = StopOnDrop(&done);

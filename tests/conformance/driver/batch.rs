@@ -13,6 +13,7 @@ pub(crate) trait Batch<'c, D: Driver>: Sized {
     fn events(&mut self, limit: usize) -> Vec<Result<Event>>;
     fn transaction(&mut self) -> &mut D::Transaction<'c>;
     fn retry(&mut self, event: &Event, after: Duration);
+    fn dead_letter(&mut self, event: &Event, reason: &str, error: &str);
     fn info(&self) -> &NextBatch;
     fn load(self) -> Result<D::LoadedBatch>;
     fn finish(self) -> Result<()>;
@@ -24,6 +25,7 @@ pub(crate) trait LoadedBatch<D: Driver>: Sized {
     fn take_events(&mut self) -> Vec<Event>;
     fn info(&self) -> &NextBatch;
     fn retry(&mut self, event: &Event, after: Duration);
+    fn dead_letter(&mut self, event: &Event, reason: &str, error: &str);
     fn finish(self, db: &mut D::Client) -> Result<()>;
 }
 
@@ -51,6 +53,10 @@ macro_rules! batch {
 
             fn retry(&mut self, event: &Event, after: Duration) {
                 self.retry(event, after);
+            }
+
+            fn dead_letter(&mut self, event: &Event, reason: &str, error: &str) {
+                self.dead_letter(event, reason, error);
             }
 
             fn info(&self) -> &NextBatch {
@@ -85,6 +91,10 @@ macro_rules! batch {
 
             fn retry(&mut self, event: &Event, after: Duration) {
                 self.retry(event, after);
+            }
+
+            fn dead_letter(&mut self, event: &Event, reason: &str, error: &str) {
+                self.dead_letter(event, reason, error);
             }
 
             fn finish(self, db: &mut $postgres::Client) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod consumer;
+mod dead_letters;
 mod heartbeat;
 mod session;
 
@@ -14,6 +15,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use self::batch::{Batch, LoadedBatch, NextEvents};
 pub(crate) use self::consumer::{Attached, Consumer, SubConsumer};
+pub(crate) use self::dead_letters::DeadLetters;
 pub(crate) use self::heartbeat::Heartbeat;
 pub(crate) use self::session::{Client, ExactlyOnce, Session, Transaction};
 
@@ -33,6 +35,7 @@ pub(crate) trait Driver: Sized + 'static {
     type SubConsumer: SubConsumer<Self>;
     type Heartbeat: Heartbeat;
     type ExactlyOnce: ExactlyOnce<Self>;
+    type DeadLetters: DeadLetters<Self>;
 }
 
 macro_rules! driver {
@@ -53,6 +56,7 @@ macro_rules! driver {
             type SubConsumer = $pgq::SubConsumer;
             type Heartbeat = $heartbeat;
             type ExactlyOnce = $pgq::ExactlyOnce;
+            type DeadLetters = $pgq::DeadLetters;
         }
     };
 }

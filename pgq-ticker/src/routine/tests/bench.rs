@@ -55,6 +55,15 @@ impl Bench {
         self.replies("pgq.maint_tables_to_vacuum", Reply::Checked);
     }
 
+    /// Those who listen are told of a tick, by this ticker.
+    #[track_caller]
+    pub(super) fn notifies(&mut self, queue: Option<&str>) {
+        self.calls("pg_notify");
+        let told = format!("{:?}", self.routine.call().unwrap());
+        assert_eq!(told, format!("{:?}", tick::notify(queue)));
+        self.routine.replied(Ok(Reply::Notified(true)), self.now);
+    }
+
     pub(super) fn tick_now(&mut self, id: u64, queue: &str) {
         assert_eq!(self.routine.tick_now(queue.to_owned(), self.now), RequestId(id));
     }

@@ -56,8 +56,8 @@ fn backs_off_between_connections_that_fail() {
         pauses.push(bench.waits());
     }
     assert!(pauses[0] <= Duration::from_millis(75), "{pauses:?}");
-    assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(7500)), "{pauses:?}");
-    assert!(pauses[10..].iter().all(|pause| *pause >= Duration::from_millis(2500)), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(1500)), "{pauses:?}");
+    assert!(pauses[10..].iter().all(|pause| *pause >= Duration::from_millis(500)), "{pauses:?}");
     bench.set_up();
     bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
     bench.replies("pgq.ticker", Reply::Ticked(0));
@@ -102,7 +102,7 @@ fn a_leader_that_can_tick_nothing_steps_down_and_backs_off() {
             bench.disconnects();
             bench.waits();
             turns += 1;
-            assert!(turns < 40, "{turns} turns within a minute");
+            assert!(turns < 130, "{turns} turns within a minute");
         }
     }
 }
@@ -133,7 +133,7 @@ fn is_never_busy_where_everything_fails() {
         let start = bench.now;
         let mut actions = 0;
         // Thrice for each of ten ticks a second: the tick, the list of queues, the pause; nothing else is as frequent.
-        let limit = if lose { 100 } else { 60 * 31 + 60 };
+        let limit = if lose { 400 } else { 60 * 31 + 60 };
         while bench.now < start + Duration::from_secs(60) {
             match bench.routine.next(bench.now) {
                 Action::Wait(wait) => bench.now += wait,

@@ -3,5 +3,6 @@
 
 mod bench;
 mod link;
+mod notifications;
 mod requests;
 mod work;

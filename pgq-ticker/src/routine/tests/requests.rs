@@ -12,6 +12,7 @@ fn a_leader_ticks_at_once() {
     bench.replies("txid_current", Reply::Marked(TxId(42)));
     bench.replies("pgq.force_tick", Reply::Forced(Some(TickId(1))));
     bench.replies("pgq.ticker", Reply::TickedQueue(Some(TickId(2))));
+    bench.notifies(Some("q"));
     bench.replies("pgq.tick", Reply::Covered(true));
     bench.answers(1).unwrap();
     assert_eq!(bench.routine.stats().ticks, 1);
@@ -29,6 +30,7 @@ fn a_leader_ticks_again_until_the_tick_covers() {
         assert_eq!(bench.waits(), Duration::from_millis(20));
     }
     bench.replies("pgq.ticker", Reply::TickedQueue(Some(TickId(2))));
+    bench.notifies(Some("q"));
     bench.replies("pgq.tick", Reply::Covered(true));
     bench.answers(1).unwrap();
 }
@@ -76,6 +78,7 @@ fn a_standby_that_takes_over_makes_the_tick() {
     bench.calls("pgq.ticker");
     assert_eq!(bench.routine.call().unwrap().sql(), tick::queue_on("q", SessionId(7)).sql(), "it leads now");
     bench.routine.replied(Ok(Reply::TickedQueue(Some(TickId(2)))), bench.now);
+    bench.notifies(Some("q"));
     bench.replies("pgq.tick", Reply::Covered(true));
     bench.answers(1).unwrap();
 }

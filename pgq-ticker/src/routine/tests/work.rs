@@ -29,6 +29,7 @@ fn ticks_each_queue_where_ticking_all_fails() {
     bench.replies("pgq.queue", Reply::Queues(vec!["broken".to_owned(), "sound".to_owned()]));
     bench.fails("pgq.ticker", error_of(&tick::queue("broken"), "P0001", "Invalid PgQ state: x"));
     bench.replies("pgq.ticker", Reply::TickedQueue(Some(pgq_core::TickId(7))));
+    bench.notifies(Some("sound"));
     assert_eq!(bench.routine.stats().failing.keys().collect::<Vec<_>>(), ["tick", "tick of \"broken\""]);
     assert_eq!(bench.routine.stats().ticks, 1);
     bench.waits();
