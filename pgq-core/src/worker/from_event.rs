@@ -14,7 +14,7 @@ use crate::{Change, Event, Result};
 /// }
 /// fn takes<T: FromEvent>(_: impl Fn(T)) {}
 /// takes(|event: Event| println!("{}", event.id));
-/// takes(|change: Change| println!("{}", change.table));
+/// takes(|change: Change| println!("{:?}", change.op));
 /// takes(|order: Order| println!("{}", order.id));
 /// takes(|Urlencoded(order): Urlencoded<Order>| println!("{}", order.id));
 /// takes(|order: Delivery<Order>| println!("{} {}", order.event.time, order.payload.id));
