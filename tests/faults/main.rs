@@ -12,19 +12,26 @@
 mod bed;
 
 mod cancellation;
+mod clocks;
 mod commits;
 mod controls;
 mod crashes;
 mod duplicates;
 mod failover;
+mod floods;
+mod giants;
 mod idle;
+mod long_transactions;
 mod network;
 mod outside_sink;
 mod points;
 mod poison;
 mod pooler;
+mod reinstallation;
 mod restarts;
 mod signals;
+mod skips;
+mod soak;
 mod sqlstates;
 mod stage;
 mod tickers;

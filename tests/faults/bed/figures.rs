@@ -38,6 +38,10 @@ impl Spread {
         self.0.sort();
     }
 
+    pub(crate) fn min(&self) -> Duration {
+        self.0.first().copied().unwrap_or_default()
+    }
+
     pub(crate) fn max(&self) -> Duration {
         self.0.last().copied().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ pub(crate) struct Heard {
     notices: Arc<Mutex<Vec<(Instant, Notice)>>>,
     batch: Arc<AtomicI64>,
     deliveries: Arc<AtomicUsize>,
+    forgets: Arc<AtomicBool>,
     tell: Arc<OnceLock<Tell>>,
 }
 
@@ -23,6 +24,11 @@ impl Heard {
         self.tell.set(tell).expect("told once");
     }
 
+    /// Keeps nothing from now on, so that it does not grow.
+    pub(crate) fn forget(&self) {
+        self.forgets.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn hear(&self, notice: &Notice) {
         if let Notice::Opened { batch } = notice {
             self.deliveries.fetch_add(1, Ordering::SeqCst);
@@ -31,7 +37,9 @@ impl Heard {
         if let Some(tell) = self.tell.get() {
             tell(notice);
         }
-        self.notices.lock().unwrap().push((Instant::now(), notice.clone()));
+        if !self.forgets.load(Ordering::SeqCst) {
+            self.notices.lock().unwrap().push((Instant::now(), notice.clone()));
+        }
     }
 
     /// The batch that was opened last.

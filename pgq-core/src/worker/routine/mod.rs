@@ -285,6 +285,8 @@ impl Routine {
         if let Some(from) = self.left_at.take().filter(|&from| from != batch.prev_tick && !self.is_member) {
             self.journal.note(&Notice::Moved { from, to: batch.prev_tick });
         }
+        // Where it comes again, if it is rolled back.
+        self.left_at = Some(batch.prev_tick);
     }
 
     fn finished(&mut self, batch: &NextBatch, now: Instant) {
@@ -326,6 +328,7 @@ impl Routine {
 
     fn failed(&mut self, batch: Option<BatchId>, error: Error, now: Instant) {
         if let Error::BatchLost { batch, .. } = error {
+            self.left_at = None;
             self.journal.note(&Notice::Lost { batch });
             let pause = self.backoff.pause().max(Self::LOST_PAUSE);
             self.pause(pause, now);
@@ -351,6 +354,8 @@ impl Routine {
     fn rolled_back_by_disconnect(&mut self, batch: Option<BatchId>, error: String, now: Instant) {
         let pause = self.disconnected(error.clone(), now);
         if batch.is_some() {
+            // It may have been finished, if it was the commit that was not answered.
+            self.left_at = None;
             self.journal.note(&Notice::RolledBack { batch, error, pause });
         }
     }

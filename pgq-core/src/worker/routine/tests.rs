@@ -259,6 +259,27 @@ fn says_that_somebody_moved_the_consumer() {
 }
 
 #[test]
+fn says_that_somebody_moved_it_past_a_batch_that_was_rolled_back() {
+    let moved = |bench: &Bench| bench.count(|notice| matches!(notice, Notice::Moved { .. }));
+    let redo = |bench: &mut Bench| {
+        bench.routine.worked(Worked::Not { batch: Some(BatchId(1)), because: Unfinished::Redo }, bench.now);
+    };
+    let mut bench = Bench::working(WorkerOptions::new());
+    bench.routine.opened(&batch(1, 2));
+    redo(&mut bench);
+    bench.routine.opened(&batch(1, 2));
+    assert_eq!(moved(&bench), 0);
+    redo(&mut bench);
+    bench.routine.opened(&batch(5, 6));
+    assert_eq!(moved(&bench), 1);
+    bench.fail(lost());
+    bench.routine.opened(&batch(6, 7));
+    bench.fail(gone());
+    bench.routine.opened(&batch(7, 8));
+    assert_eq!(moved(&bench), 1);
+}
+
+#[test]
 fn stops_between_two_batches() {
     let mut bench = Bench::working(WorkerOptions::new());
     bench.ask(Worked::Finished(batch(1, 2)));
