@@ -83,7 +83,7 @@ pub enum Permanent {
     /// The worker ends with the error.
     #[default]
     Stop,
-    /// The worker looks again every 10 seconds or so, and says so once.
+    /// The worker looks again every 8 seconds or so, and says so once.
     Wait,
 }
 

@@ -89,7 +89,7 @@ impl Routine {
     const LONGEST_DIAL_PAUSE: Duration = Duration::from_secs(1);
     const CLAIM_PERIOD: Duration = Duration::from_millis(500);
     const LOST_PAUSE: Duration = Duration::from_millis(100);
-    const PERMANENT_PAUSE: Duration = Duration::from_secs(10);
+    const PERMANENT_PAUSE: Duration = Duration::from_secs(8);
     /// So many batches in a row that were waited for and came without a notification say that none comes.
     const DEAF_AFTER: u32 = 3;
 
