@@ -61,11 +61,6 @@ impl Judge {
         self.retries.judge(attempt, self.unknown, handled, self.random.f64())
     }
 
-    /// Has the batch done again with a savepoint before each event: some handler left its transaction aborted, and nothing says which.
-    pub fn be_careful(&mut self) {
-        self.careful = true;
-    }
-
     /// What an error means that came between or after the handlers of a batch. It can be some handler's: the transaction is aborted, or a
     /// deferred constraint refuses to be committed. Then the batch is done again, with what it takes to find out whose.
     pub fn left_behind(&mut self, error: Error) -> Unfinished {
