@@ -12,7 +12,7 @@ use pgq_sync::Queue;
 use pgq_sync::postgres::Client;
 use pgq_testkit::{Engine, Process, Server, until_within};
 
-use crate::bed::{Bed, BoxError, Driver, Figures, QUEUE, Role, Run, run, runtime, value};
+use crate::bed::{Bed, BoxError, Driver, Figures, QUEUE, Role, Run, patience, run, runtime, value};
 
 cases!(a_missing_ticker_is_reported_once_with_its_cause);
 
@@ -36,25 +36,26 @@ fn idle(run: Run) -> crate::Result {
     db.execute(register, &[&QUEUE, &WORKERS])?;
     let mut workers = Process::rerun("idle::the_workers", &[("FAULTS_CONNINFO", bed.database.conninfo())])?;
     assert_eq!(workers.next_line().as_deref(), Some("working"));
-    // The server counts with a delay.
+    // The server counts with a delay of up to a second.
     let begun = Instant::now();
     until_within(time * 2, "what they did to begin is counted", || begun.elapsed() >= Duration::from_secs(4));
     let (start, cpu, asked) = (Instant::now(), ticks_of_cpu(workers.pid())?, transactions(&mut db));
     until_within(time * 2, "that has lasted", || start.elapsed() >= time);
     let (cpu, asked, time) =
-        (ticks_of_cpu(workers.pid())? - cpu, transactions(&mut db) - asked, start.elapsed());
+        (ticks_of_cpu(workers.pid())? - cpu, transactions(&mut db) - asked, start.elapsed().as_secs_f64());
     assert!(workers.wait()?.success());
 
-    let queries = asked / f64::from(WORKERS) / time.as_secs_f64();
+    let queries = asked / f64::from(WORKERS) / time;
     // A tick is a hundredth of a second, on every Linux.
-    let cpu = cpu / 100.0 / time.as_secs_f64();
+    let cpu = cpu / 100.0 / time;
     Figures::of(&bed.run)
         .add("workers", WORKERS)
         .add("statements of each in a second", format!("{queries:.2}"))
         .add("of a core for all of them", format!("{:.1} %", cpu * 100.0))
         .print();
-    assert!(queries <= 1.0, "{queries}");
-    assert!(cpu <= if cfg!(debug_assertions) { MOST_CPU * 5.0 } else { MOST_CPU }, "{cpu}");
+    assert!(queries <= 1.0 + 1.0 / time, "{queries}");
+    let most = if cfg!(debug_assertions) { MOST_CPU * 5.0 } else { MOST_CPU };
+    assert!(cpu <= most * patience(), "{cpu}");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use pgq_testkit::fastrand::Rng;
 use pgq_testkit::{Mode, Proxy, Server, until_within};
 
 use crate::bed::{
-    Beat, Bed, Driver, Figures, Producers, Progress, QUEUE, Role, Run, Spread, Ticker, named, value,
+    Beat, Bed, Driver, Figures, Producers, Progress, QUEUE, Role, Run, Spread, Ticker, named, patient, value,
 };
 
 cases!(
@@ -83,9 +83,9 @@ fn a_silent_network_holds_nobody_up_for_longer_than_the_limit(run: Run) -> crate
     truth.assert_exactly_once();
     assert_eq!(bed.inversions(), 0);
     // A statement of the handler, its cancel request and the savepoint after it, each with its own limit, and a second.
-    assert!(given_up.max() <= LIMIT * 3 + Duration::from_secs(1), "{given_up}");
-    assert!(tick.max() <= Duration::from_secs(2) && batch.max() <= Duration::from_secs(2), "{tick}, {batch}");
-    assert!(leaked.max() <= LIMIT * 2 + Duration::from_secs(1), "{leaked}");
+    assert!(given_up.max() <= patient(LIMIT * 3 + Duration::from_secs(1)), "{given_up}");
+    assert!(tick.max().max(batch.max()) <= patient(Duration::from_secs(2)), "{tick}, {batch}");
+    assert!(leaked.max() <= patient(LIMIT * 2 + Duration::from_secs(1)), "{leaked}");
     Ok(())
 }
 
@@ -213,7 +213,7 @@ fn work_goes_on_over_a_slow_network(run: Run) -> crate::Result {
     truth.assert_exactly_once();
     assert_eq!(worker.stats().connections, 1);
     // Six round trips, and the wait for the tick.
-    assert!(each <= Duration::from_millis(2_900), "{each:?}");
+    assert!(each <= patient(Duration::from_millis(2_900)), "{each:?}");
     Ok(())
 }
 

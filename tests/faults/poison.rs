@@ -13,7 +13,7 @@ use pgq_sync::postgres::{Client, Transaction};
 use pgq_testkit::fastrand::Rng;
 use pgq_testkit::until_within;
 
-use crate::bed::{BoxError, Driver, Heard, QUEUE, Role, Run, Spread, runtime, value};
+use crate::bed::{BoxError, Driver, Heard, QUEUE, Role, Run, Spread, patient, runtime, value};
 use crate::stage::{LIMIT, Stage};
 
 cases!(poison_in_the_transaction, poison_without_savepoints, poison_outside, poison_outside_by_key,);
@@ -107,7 +107,7 @@ fn poison(run: Run, mode: Mode) -> crate::Result {
         .add("with", format!("{ill:.1?}"))
         .print();
     if matches!(mode, Mode::Transaction(Undo::Event) | Mode::Outside) {
-        assert!(ill <= 3 * well + Duration::from_millis(50), "{ill:?} beside {well:?}");
+        assert!(ill <= patient(3 * well + Duration::from_millis(50)), "{ill:?} beside {well:?}");
     }
     Ok(())
 }

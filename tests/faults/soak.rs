@@ -11,7 +11,9 @@ use pgq_sync::Queue;
 use pgq_sync::postgres::{Client, NoTls};
 use pgq_testkit::{Engine, Process, until_within};
 
-use crate::bed::{Beat, Bed, Driver, Figures, Job, Producers, QUEUE, Role, Run, Ticker, Truth, named, value};
+use crate::bed::{
+    Beat, Bed, Driver, Figures, Job, Producers, QUEUE, Role, Run, Ticker, Truth, named, patient, value,
+};
 
 cases!(a_mixed_load_leaves_nothing_behind);
 
@@ -90,7 +92,7 @@ fn a_mixed_load_leaves_nothing_behind(run: Run) -> crate::Result {
     files.assert_at_most(2);
     threads.assert_at_most(2);
     connections.assert_at_most(2);
-    assert!(rotated <= 2.0 * rotation.as_secs_f64() + 15.0, "{rotated}");
+    assert!(rotated <= patient(rotation * 2 + Duration::from_secs(15)).as_secs_f64(), "{rotated}");
     if is_long {
         memory.assert_at_most(8 * 1024);
         dead_rows.assert_at_most(dead_rows.first.max(10_000));

@@ -8,6 +8,7 @@ mod heard;
 mod job;
 mod line;
 mod outages;
+mod patience;
 mod producers;
 mod progress;
 mod run;
@@ -29,6 +30,7 @@ pub(crate) use self::figures::{Figures, Spread};
 pub(crate) use self::heard::Heard;
 pub(crate) use self::job::{BoxError, Job, Role, Sink, Write};
 pub(crate) use self::outages::{Fault, Outages};
+pub(crate) use self::patience::{patience, patient};
 pub(crate) use self::producers::Producers;
 pub(crate) use self::progress::Progress;
 pub(crate) use self::run::{Run, run};
@@ -145,7 +147,7 @@ impl Bed {
     /// Like [`wait_for_top`](Self::wait_for_top), on the server that has taken the place of the first one.
     pub(crate) fn wait_for_top_on(&self, db: &mut Client, limit: Duration) -> Duration {
         const TOP: &str = "SELECT NOT EXISTS (SELECT FROM pgq.subscription WHERE sub_batch IS NOT NULL OR sub_last_tick < $1)";
-        let start = Instant::now();
+        let (limit, start) = (patient(limit), Instant::now());
         let newest = |db: &mut Client| -> i64 { value(db, "SELECT max(tick_id) FROM pgq.tick", &[]) };
         // The next one may have looked before this call.
         let wanted = newest(db) + 2;
