@@ -70,7 +70,7 @@ impl<'c> Batch<'c> {
     }
 
     /// Commits what was done so far, though the batch is not finished, and begins a new transaction.
-    pub(crate) async fn commit_part(&mut self) -> Result<()> {
+    pub(crate) async fn commit_slice(&mut self) -> Result<()> {
         fault_point::commit(self.open.reader(), self.transaction.batch_execute("COMMIT")).await?;
         self.open.flushed();
         self.open.suspend();
@@ -79,9 +79,9 @@ impl<'c> Batch<'c> {
     }
 
     /// Writes the letters and queues the retries.
-    pub(crate) async fn write(&mut self) -> Result<()> {
+    pub(crate) async fn write_wishes(&mut self) -> Result<()> {
         self.ahead = None;
-        write(&self.transaction, &self.open).await
+        write_wishes(&self.transaction, &self.open).await
     }
 
     /// Runs a call in the transaction.
@@ -278,14 +278,14 @@ impl Ahead {
 /// Writes the letters, queues the retries and finishes the batch, in a transaction that is to be rolled back if this fails.
 pub(crate) async fn complete(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
     fault_point::reach(open.reader(), Point::BeforeFence).await?;
-    write(transaction, open).await?;
+    write_wishes(transaction, open).await?;
     fault_point::reach(open.reader(), Point::AfterFence).await?;
     let finish = transaction.call(open.finish()).await?;
     fault_point::reach(open.reader(), Point::AfterFinish).await?;
     open.finished(finish)
 }
 
-async fn write(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
+async fn write_wishes(transaction: &Transaction<'_>, open: &OpenBatch) -> Result<()> {
     for letters in open.letters() {
         transaction.call(letters).await.map_err(|error| open.explain(error))?;
     }

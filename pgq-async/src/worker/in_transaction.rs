@@ -5,9 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::select;
 use pgq_core::fault_point::Point;
-use pgq_core::worker::{
-    Failure, Judge, Ledger, Outcome, Routes, Slices, Unfinished, Verdict, batch_span, savepoint,
-};
+use pgq_core::worker::{Failure, Judge, Ledger, Outcome, Routes, Slices, Unfinished, batch_span, savepoint};
 use pgq_core::{Error, Event, NextBatch, Result, batch};
 use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
@@ -138,24 +136,11 @@ impl Hand<'_, '_> {
 
     async fn handled(&mut self, event: &Event, handled: Handled) -> Result<(), Unfinished> {
         let handled = self.settle(handled).await?;
-        match self.judge.in_transaction(event, handled) {
-            Verdict::Done => self.ledger.done(1),
-            Verdict::Retry(after, failure) => {
-                self.undo().await?;
-                self.batch.retry(event, after);
-                self.ledger.retried(event, after, failure.as_ref());
-            }
-            Verdict::Dead(failure) => {
-                self.undo().await?;
-                self.batch.open().give_up(event, 0, &failure);
-                self.ledger.dead(event, 0, &failure);
-            }
-            Verdict::Again(failure) => return Err(Unfinished::Handler(failure)),
-            Verdict::Redo => return Err(Unfinished::Redo),
-            Verdict::Stop(failure) => {
-                return Err(Unfinished::Stop(self.desk.reader.event_failed(event, &failure)));
-            }
+        let verdict = self.judge.in_transaction(event, handled);
+        if verdict.undoes() {
+            self.undo().await?;
         }
+        self.ledger.settle(self.batch.open(), event, 0, verdict)?;
         self.ledger.progress(now());
         Ok(())
     }
@@ -220,12 +205,12 @@ impl Hand<'_, '_> {
         }
         let id = batch.info().id;
         let events = batch.open().tally();
-        desk.long_answer(events, batch.write()).await.map_err(|error| judge.left_behind(error))?;
+        desk.long_answer(events, batch.write_wishes()).await.map_err(|error| judge.left_behind(error))?;
         let recorded =
             desk.answer(batch.call(slices.record(id))).await.map_err(|error| judge.left_behind(error))?;
         let info = desk.answer(batch.call(batch::info(id))).await?;
         slices.recorded(&desk.reader, id, recorded, info.as_ref())?;
-        desk.answer(batch.commit_part()).await.map_err(|error| judge.left_behind(error))?;
+        desk.answer(batch.commit_slice()).await.map_err(|error| judge.left_behind(error))?;
         ledger.flushed();
         desk.answer(batch.call(slices.lock())).await?;
         Ok(self.set_savepoint().await?)
@@ -252,8 +237,7 @@ impl Hand<'_, '_> {
     async fn give_up(&mut self) -> Result<(), Unfinished> {
         let Some(failure) = self.judge.given_up(self.batch.info().id) else { return Ok(()) };
         while let Some(event) = self.desk.answer(self.batch.next_event()).await? {
-            self.batch.open().give_up(&event, 0, failure);
-            self.ledger.dead(&event, 0, failure);
+            self.ledger.give_up(self.batch.open(), &event, 0, failure);
         }
         Ok(())
     }

@@ -145,9 +145,8 @@ impl Hand<'_> {
         handled: Handled,
         keyed: bool,
     ) -> Result<(), Unfinished> {
-        let Self { open, ledger: Some(ledger), desk, judge } = self else { return Ok(()) };
+        let Self { open, ledger: Some(ledger), judge, .. } = self else { return Ok(()) };
         match judge.outside(&turn.event, turn.tries, handled) {
-            Verdict::Done => ledger.done(1),
             Verdict::Retry(after, failure) if keyed => {
                 let at = now() + after;
                 match failure {
@@ -159,19 +158,7 @@ impl Hand<'_> {
                 }
                 return Ok(());
             }
-            Verdict::Retry(after, failure) => {
-                open.retry(&turn.event, after);
-                ledger.retried(&turn.event, after, failure.as_ref());
-            }
-            Verdict::Dead(failure) => {
-                open.give_up(&turn.event, turn.tries, &failure);
-                ledger.dead(&turn.event, turn.tries, &failure);
-            }
-            Verdict::Stop(failure) => {
-                return Err(Unfinished::Stop(desk.reader.event_failed(&turn.event, &failure)));
-            }
-            Verdict::Again(failure) => return Err(Unfinished::Handler(failure)),
-            Verdict::Redo => return Err(Unfinished::Redo),
+            verdict => ledger.settle(open, &turn.event, turn.tries, verdict)?,
         }
         lanes.over(turn);
         ledger.progress(now());
@@ -185,8 +172,7 @@ impl Hand<'_> {
         loop {
             if let Some(failure) = judge.given_up(id) {
                 for event in &window {
-                    open.give_up(event, 0, failure);
-                    ledger.dead(event, 0, failure);
+                    ledger.give_up(open, event, 0, failure);
                 }
                 break;
             }

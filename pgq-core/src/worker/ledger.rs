@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::retry_policy::attempt;
-use super::{Failure, Journal, Notice, Tally};
+use super::{Failure, Journal, Notice, Tally, Unfinished, Verdict};
+use crate::batch::OpenBatch;
 use crate::{Event, NextBatch};
 
 /// What became of the events of the batch in hand. It is told when it is certain: when the batch, or a slice of it, is committed.
@@ -43,8 +44,47 @@ impl Ledger {
         self.tally.add(events);
     }
 
+    /// Does to the batch what is to become of the event, after `tries` in this batch before the last one.
+    ///
+    /// # Errors
+    /// Why the batch cannot go on.
+    pub fn settle(
+        &mut self,
+        open: &mut OpenBatch,
+        event: &Event,
+        tries: u32,
+        verdict: Verdict,
+    ) -> Result<(), Unfinished> {
+        match verdict {
+            Verdict::Done => self.done(1),
+            Verdict::Retry(after, failure) => {
+                open.retry(event, after);
+                self.retried(event, after, failure.as_ref());
+            }
+            Verdict::Dead(failure) => self.give_up(open, event, tries, &failure),
+            Verdict::Again(failure) => return Err(Unfinished::Handler(failure)),
+            Verdict::Redo => return Err(Unfinished::Redo),
+            Verdict::Stop(failure) => {
+                return Err(Unfinished::Stop(open.reader().event_failed(event, &failure)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a dead letter of the event, after `tries` in this batch before the last one.
+    pub fn give_up(&mut self, open: &mut OpenBatch, event: &Event, tries: u32, failure: &Failure) {
+        open.give_up(event, tries, failure);
+        self.tally.dead += 1;
+        self.uncertain.push(Notice::Dead {
+            event: event.id,
+            attempt: attempt(event).saturating_add(tries),
+            kind: failure.kind(),
+            error: failure.text(),
+        });
+    }
+
     /// The event is to be delivered again, and failed, unless its handler wished for it.
-    pub fn retried(&mut self, event: &Event, after: Duration, failure: Option<&Failure>) {
+    fn retried(&mut self, event: &Event, after: Duration, failure: Option<&Failure>) {
         self.tally.retried += 1;
         self.uncertain.extend(failure.map(|failure| Notice::Retried {
             event: event.id,
@@ -61,17 +101,6 @@ impl Ledger {
             event: event.id,
             attempt: attempt(event).saturating_add(tries),
             after,
-            kind: failure.kind(),
-            error: failure.text(),
-        });
-    }
-
-    /// The event became a dead letter, after `tries` in this batch before the last one.
-    pub fn dead(&mut self, event: &Event, tries: u32, failure: &Failure) {
-        self.tally.dead += 1;
-        self.uncertain.push(Notice::Dead {
-            event: event.id,
-            attempt: attempt(event).saturating_add(tries),
             kind: failure.kind(),
             error: failure.text(),
         });

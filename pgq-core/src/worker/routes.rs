@@ -55,8 +55,8 @@ impl<H> Routes<H> {
 }
 
 impl Verdict {
-    /// Whether the event's own writes are to be kept.
-    pub fn keeps_writes(&self) -> bool {
-        matches!(self, Self::Done)
+    /// Whether what the event wrote is to be undone, while the batch goes on.
+    pub fn undoes(&self) -> bool {
+        matches!(self, Self::Retry(..) | Self::Dead(_))
     }
 }

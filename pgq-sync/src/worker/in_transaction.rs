@@ -3,9 +3,7 @@ use std::time::Instant;
 
 use pgq_core::chrono::Utc;
 use pgq_core::fault_point::Point;
-use pgq_core::worker::{
-    Failure, Ledger, Outcome, Routes, Slices, Unfinished, Verdict, Worked, batch_span, savepoint,
-};
+use pgq_core::worker::{Failure, Ledger, Outcome, Routes, Slices, Unfinished, Worked, batch_span, savepoint};
 use pgq_core::{Event, Result, batch};
 use postgres::error::SqlState;
 use postgres::{Client, Transaction};
@@ -105,26 +103,10 @@ impl Handlers {
             handled => handled,
         };
         let verdict = desk.judge.in_transaction(event, handled);
-        if savepoints && !verdict.keeps_writes() {
-            undo(&verdict, batch.transaction())?;
+        if savepoints && verdict.undoes() {
+            undo(batch.transaction())?;
         }
-        match verdict {
-            Verdict::Done => ledger.done(1),
-            Verdict::Retry(after, failure) => {
-                batch.retry(event, after);
-                ledger.retried(event, after, failure.as_ref());
-            }
-            Verdict::Dead(failure) => {
-                batch.open().give_up(event, 0, &failure);
-                ledger.dead(event, 0, &failure);
-            }
-            Verdict::Again(failure) => return Err(Unfinished::Handler(failure)),
-            Verdict::Redo => return Err(Unfinished::Redo),
-            Verdict::Stop(failure) => {
-                return Err(Unfinished::Stop(desk.reader.event_failed(event, &failure)));
-            }
-        }
-        Ok(())
+        ledger.settle(batch.open(), event, 0, verdict)
     }
 
     fn call(
@@ -183,8 +165,7 @@ fn handle_batch(
 /// Makes dead letters of all events.
 fn give_up(batch: &mut Batch<'_>, desk: &Desk, ledger: &mut Ledger, failure: &Failure) -> Result<()> {
     while let Some(event) = batch.next_event()? {
-        batch.open().give_up(&event, 0, failure);
-        ledger.dead(&event, 0, failure);
+        ledger.give_up(batch.open(), &event, 0, failure);
         desk.watch.asking();
     }
     Ok(())
@@ -214,10 +195,7 @@ fn keep(transaction: &mut Transaction<'_>, sql: &str) -> Result<Result<Outcome, 
     }
 }
 
-fn undo(verdict: &Verdict, transaction: &mut Transaction<'_>) -> Result<()> {
-    if !matches!(verdict, Verdict::Retry(..) | Verdict::Dead(_)) {
-        return Ok(());
-    }
+fn undo(transaction: &mut Transaction<'_>) -> Result<()> {
     match execute(transaction, savepoint::UNDO) {
         // A cancel request that was meant for the statement before came late.
         Err(error) if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => {

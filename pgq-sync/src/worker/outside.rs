@@ -226,20 +226,7 @@ impl Hand<'_> {
                 lanes.again(turn, at);
                 return Ok(());
             }
-            Verdict::Retry(after, failure) => {
-                self.open.retry(event, after);
-                self.ledger.retried(event, after, failure.as_ref());
-            }
-            Verdict::Dead(failure) => {
-                self.open.give_up(event, tries, &failure);
-                self.ledger.dead(event, tries, &failure);
-            }
-            Verdict::Stop(failure) => {
-                return Err(Unfinished::Stop(self.desk.reader.event_failed(event, &failure)));
-            }
-            Verdict::Again(failure) => return Err(Unfinished::Handler(failure)),
-            Verdict::Redo => return Err(Unfinished::Redo),
-            Verdict::Done => self.ledger.done(1),
+            verdict => self.ledger.settle(&mut self.open, event, tries, verdict)?,
         }
         lanes.over(turn);
         self.ledger.progress(Instant::now());
@@ -249,8 +236,7 @@ impl Hand<'_> {
     fn give_up(&mut self, window: &[Event]) {
         let Some(failure) = self.desk.judge.given_up(self.open.info().id) else { return };
         for event in window {
-            self.open.give_up(event, 0, failure);
-            self.ledger.dead(event, 0, failure);
+            self.ledger.give_up(&mut self.open, event, 0, failure);
         }
     }
 }
