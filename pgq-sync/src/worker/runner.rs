@@ -109,9 +109,8 @@ impl Runner {
             }
             None => Worked::Not { batch: None, because: no_connection().into() },
         };
-        // A batch counts as announced by what came while it was worked on.
-        self.hear(Duration::ZERO);
         self.desk.routine.worked(worked, Instant::now());
+        self.hear(Duration::ZERO);
     }
 
     fn wait(&mut self, time: Duration) {

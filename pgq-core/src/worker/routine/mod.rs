@@ -129,7 +129,8 @@ impl Routine {
         let action = self.decide(now);
         self.ears.waiting = matches!(action, Action::Wait(_));
         if matches!(action, Action::Ask) {
-            self.ears.bidden = self.ears.woken;
+            // What comes from now on may tell of what this look does not see.
+            self.ears.bidden = std::mem::take(&mut self.ears.woken);
         }
         action
     }
@@ -241,7 +242,7 @@ impl Routine {
     pub fn worked(&mut self, worked: Worked, now: Instant) {
         match worked {
             Worked::Nothing => {
-                (self.ears.woken, self.ears.pricked) = (false, true);
+                self.ears.pricked = true;
                 self.works();
                 self.asks_at = now + self.options.poll.mul_f64(0.8 + 0.4 * self.random.f64());
             }
@@ -303,6 +304,7 @@ impl Routine {
             }
         }
         (self.ears.woken, self.ears.pricked) = (false, false);
+        // At once, so that nothing is missed of what was heard meanwhile.
         (self.asks_at, self.looks_at) = (now, now + self.options.no_ticks_after);
     }
 

@@ -115,6 +115,17 @@ fn a_notification_of_this_queue_wakes_it() {
 }
 
 #[test]
+fn a_notification_that_comes_during_a_look_asks_for_another() {
+    let mut bench = Bench::working(WorkerOptions::new());
+    assert!(matches!(bench.next(), Action::Ask));
+    bench.routine.notified("orders");
+    bench.routine.worked(Worked::Nothing, bench.now);
+    assert!(matches!(bench.next(), Action::Ask));
+    bench.routine.worked(Worked::Nothing, bench.now);
+    assert!(matches!(bench.next(), Action::Wait(_)));
+}
+
+#[test]
 fn a_lost_connection_is_made_anew_after_a_growing_pause() {
     let mut bench = Bench::working(WorkerOptions::new());
     bench.fail(gone());
