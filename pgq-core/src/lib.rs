@@ -16,6 +16,7 @@ mod call;
 mod database_error;
 mod error;
 mod ids;
+mod long_transaction;
 mod param;
 mod role;
 mod seconds;

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use crate::answer::Columns;
 use crate::call::Answer;
+pub use crate::long_transaction::{Held, LongTransaction, long_transactions};
 use crate::queue::nothing;
 use crate::subject::Subject;
 use crate::{Call, Result, Role, quote};

@@ -103,12 +103,14 @@ pub fn force(queue: &str) -> Call<'_, Option<TickId>> {
         .bind(queue)
 }
 
-/// Makes the queues due for a tick whose newest one is from the future, as after the clock was set back, and tells how many. They
-/// would get no other until the clock has caught up. Wraps `pgq.force_tick(text)`.
+/// Makes the queues due for a tick whose newest one is from the future by more than `ticker_max_lag`, as after the clock was set back,
+/// and tells how many. On the C extension they would get no other until the clock has caught up, but for a number of events. Wraps
+/// `pgq.force_tick(text)`; leaves out those that are due already.
 pub fn force_ahead() -> Call<'static, u64> {
-    const SQL: &str = "SELECT count(pgq.force_tick(queue_name)) FROM pgq.queue, LATERAL (SELECT tick_time FROM pgq.tick \
+    const SQL: &str = "SELECT count(pgq.force_tick(queue_name)) FROM pgq.queue, LATERAL (SELECT tick_time, tick_event_seq FROM pgq.tick \
          WHERE tick_queue = queue_id ORDER BY tick_queue DESC, tick_id DESC LIMIT 1) AS newest \
-         WHERE tick_time > now() AND NOT queue_ticker_paused AND NOT queue_external_ticker";
+         WHERE tick_time > now() + queue_ticker_max_lag AND NOT queue_ticker_paused AND NOT queue_external_ticker \
+         AND pgq.seq_getval(queue_event_seq) - tick_event_seq < queue_ticker_max_count";
     Call::new("pgq.force_tick", Role::Reader, SQL, |answer| Ok(answer.value::<i64>()?.unsigned_abs()))
 }
 

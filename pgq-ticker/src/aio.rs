@@ -129,6 +129,17 @@ impl Builder {
         self
     }
 
+    /// Sets for how long a transaction may be open that holds up PgQ, until it is told of: 1 minute unless set, `Duration::MAX` for never.
+    ///
+    /// One that writes holds up its own events and the rotation of event tables, one that reads event tables holds up the rotation. It is
+    /// logged once, with its process, its `application_name` and its age, and stands in
+    /// [`Stats::long_transactions`](field@Stats::long_transactions) while it lasts. A look every 5 seconds at most, at a quarter of this time
+    /// otherwise.
+    pub fn long_transaction_after(mut self, time: Duration) -> Self {
+        self.periods.long_transaction = time;
+        self
+    }
+
     /// Sets for how long a call may take before the server cancels it: 60 seconds unless set. It also ends a session from which it
     /// hears nothing for a quarter of that beyond the ticker's own pauses (since PostgreSQL 14), so that a ticker that is frozen or
     /// cut off leads no longer.

@@ -1,4 +1,4 @@
-use pgq_core::maintenance::Operation;
+use pgq_core::maintenance::{LongTransaction, Operation};
 use pgq_core::{SessionId, TickId, TxId};
 
 /// What the calls of a [`Routine`](crate::routine::Routine) are answered with.
@@ -18,6 +18,7 @@ pub(crate) enum Reply {
     ForcedAhead(u64),
     Operations(Vec<Operation>),
     Ran(i64),
+    LongTransactions(Vec<LongTransaction>),
     Marked(TxId),
     Forced(Option<TickId>),
     NotRefused,

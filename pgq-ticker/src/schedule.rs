@@ -12,6 +12,8 @@ pub struct Periods {
     pub maintenance: Duration,
     /// Between two tries of a stand-by to become the ticker: half a second.
     pub standby: Duration,
+    /// For how long a transaction may hold up rotation, or events, until it is told of: 1 minute.
+    pub long_transaction: Duration,
 }
 
 impl Default for Periods {
@@ -21,6 +23,7 @@ impl Default for Periods {
             retry: Duration::from_secs(30),
             maintenance: Duration::from_secs(120),
             standby: Duration::from_millis(500),
+            long_transaction: Duration::from_secs(60),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pgq_core::Error;
+use pgq_core::maintenance::LongTransaction;
 
 /// What a ticker does just now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,6 +37,8 @@ pub struct Stats {
     pub trouble: Option<String>,
     /// The jobs that fail, such as `tick of "orders"`, with the text of their last error.
     pub failing: BTreeMap<String, String>,
+    /// The transactions that have held it up for long, the oldest first.
+    pub long_transactions: Vec<LongTransaction>,
 }
 
 impl Stats {

@@ -1,3 +1,4 @@
+mod looks;
 mod news;
 mod replies;
 #[cfg(all(test, feature = "async"))]
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use pgq_core::maintenance::Operation;
 use pgq_core::{Backoff, Call, Error, Result, SessionId, maintenance, tick};
 
+use self::looks::Looks;
 use self::news::{News, Ticked};
 use crate::reply::Reply;
 use crate::request::{Request, RequestId};
@@ -32,6 +34,7 @@ pub(crate) struct Routine {
     operations: VecDeque<Operation>,
     repeats: u32,
     then: Option<Doing>,
+    looks: Looks,
     news: News,
     requests: VecDeque<Request>,
     asked: u64,
@@ -78,6 +81,7 @@ enum Doing {
     Retry,
     RetryEnabled,
     ForceAhead,
+    LongTransactions,
     ListOperations,
     Run(Operation),
     Request(RequestId),
@@ -104,6 +108,7 @@ impl Routine {
             operations: VecDeque::new(),
             repeats: 0,
             then: None,
+            looks: Looks::new(periods, now),
             news: News::default(),
             requests: VecDeque::new(),
             asked: 0,
@@ -185,6 +190,9 @@ impl Routine {
             Doing::Retry => maintenance::retry_events(Self::RETRY_ROUNDS).map(Reply::Moved),
             Doing::RetryEnabled => maintenance::retry_events_enabled(Self::RETRY_EVENTS).map(Reply::Moved),
             Doing::ForceAhead => tick::force_ahead().map(Reply::ForcedAhead),
+            Doing::LongTransactions => {
+                maintenance::long_transactions(self.periods.long_transaction).map(Reply::LongTransactions)
+            }
             Doing::ListOperations => maintenance::operations().map(Reply::Operations),
             Doing::Run(operation) => maintenance::run(operation).map(Reply::Ran),
             Doing::Request(id) => {
@@ -244,7 +252,7 @@ impl Routine {
         match self.schedule.due(now) {
             Some(Job::Tick) => Doing::Tick,
             Some(Job::Retry) => Doing::Retry,
-            Some(Job::Maintain) => self.operations.pop_front().map_or(Doing::ForceAhead, Doing::Run),
+            Some(Job::Maintain) => self.operations.pop_front().map_or(Doing::ListOperations, Doing::Run),
             None => Doing::Nothing,
         }
     }
@@ -257,7 +265,7 @@ impl Routine {
 
     /// For how long the server hears nothing of a ticker that is well, and a good deal more.
     fn longest_silence(&self) -> Duration {
-        let Periods { tick, retry, maintenance, standby } = self.periods;
+        let Periods { tick, retry, maintenance, standby, .. } = self.periods;
         let pause = tick.min(retry).min(maintenance).max(standby * 2);
         limits::silence(self.answer_limit).saturating_add(pause)
     }

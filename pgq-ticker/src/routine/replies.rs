@@ -3,6 +3,7 @@ use std::time::Instant;
 use pgq_core::maintenance::Operation;
 use pgq_core::{Error, Result, SessionId};
 
+use super::looks::{Look, Looks};
 use super::news::Ticked;
 use super::{Doing, Link, Routine};
 use crate::reply::Reply;
@@ -30,6 +31,7 @@ impl Routine {
                 if queues > 0 {
                     self.news.tell(Ticked::SomeQueues);
                 }
+                self.look(now);
             }
             Reply::Queues(queues) => {
                 self.works();
@@ -37,6 +39,7 @@ impl Routine {
                     queues.iter().map(|queue| label(&Doing::TickQueue(queue.clone()))).collect();
                 self.stats.forget(is_tick, |job| job == TICK || remain.iter().any(|remains| remains == job));
                 self.queues = queues.into();
+                self.look(now);
             }
             Reply::TickedQueue(tick) => {
                 self.stats.works(&label(&doing));
@@ -52,11 +55,15 @@ impl Routine {
             }
             Reply::Moved(events) => self.moved(&doing, events, now),
             Reply::ForcedAhead(queues) => {
-                if queues > 0 {
-                    tracing::warn!(queues, "the clock was set back: queues have ticks from the future");
-                }
                 self.stats.works(&label(&doing));
-                self.then = Some(Doing::ListOperations);
+                self.looks.found_ahead(queues);
+                if queues > 0 {
+                    self.schedule.hasten(Job::Tick, now);
+                }
+            }
+            Reply::LongTransactions(open) => {
+                self.stats.works(&label(&doing));
+                self.looks.found_open(open, &mut self.stats, now);
             }
             Reply::Operations(operations) => self.planned(operations, now),
             Reply::Ran(result) => self.ran(doing, result, now),
@@ -78,7 +85,6 @@ impl Routine {
             Doing::Retry if matches!(error, Error::InsertDisabled { .. }) => {
                 self.then = Some(Doing::RetryEnabled);
             }
-            Doing::ForceAhead => self.then = Some(Doing::ListOperations),
             Doing::Run(_) => self.next_operation(now),
             _ => {}
         }
@@ -89,6 +95,7 @@ impl Routine {
         self.stats.state = State::Leading;
         self.link = Link::Leading(session);
         self.schedule = Schedule::new(self.periods, now);
+        self.looks = Looks::new(self.periods, now);
     }
 
     fn stand_by(&mut self, now: Instant) {
@@ -106,6 +113,13 @@ impl Routine {
         self.backoff.reset();
     }
 
+    fn look(&mut self, now: Instant) {
+        self.then = self.looks.due(now).map(|look| match look {
+            Look::Ahead => Doing::ForceAhead,
+            Look::LongTransactions => Doing::LongTransactions,
+        });
+    }
+
     fn moved(&mut self, doing: &Doing, events: u64, now: Instant) {
         self.stats.retried += events;
         if *doing == Doing::Retry {
@@ -120,7 +134,8 @@ impl Routine {
         let planned: Vec<_> =
             operations.iter().map(|operation| label(&Doing::Run(operation.clone()))).collect();
         let other =
-            [label(&Doing::Retry), label(&Doing::ForceAhead), label(&Doing::Notify(Ticked::SomeQueues))];
+            [Doing::Retry, Doing::ForceAhead, Doing::LongTransactions, Doing::Notify(Ticked::SomeQueues)];
+        let other = other.map(|doing| label(&doing));
         self.stats.forget(
             |job| !is_tick(job) && !other.iter().any(|other| other == job),
             |job| planned.iter().any(|planned| planned == job),
@@ -199,6 +214,7 @@ fn label(doing: &Doing) -> String {
         Doing::Run(Operation { function, argument: None }) => function.clone(),
         Doing::Notify(_) => "notification".to_owned(),
         Doing::ForceAhead => "look for ticks from the future".to_owned(),
+        Doing::LongTransactions => "look for long transactions".to_owned(),
         Doing::ListOperations => "maintenance".to_owned(),
         Doing::ListQueues => LIST.to_owned(),
         _ => TICK.to_owned(),

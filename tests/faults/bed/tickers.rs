@@ -17,6 +17,7 @@ pub(crate) struct Beat {
     pub(crate) retry: Duration,
     pub(crate) maintenance: Duration,
     pub(crate) answer_limit: Duration,
+    pub(crate) long_transaction: Duration,
 }
 
 impl Default for Beat {
@@ -26,6 +27,7 @@ impl Default for Beat {
             retry: Duration::from_millis(500),
             maintenance: Duration::from_secs(120),
             answer_limit: Duration::from_secs(60),
+            long_transaction: Duration::from_secs(60),
         }
     }
 }
@@ -36,17 +38,25 @@ impl Ticker {
     }
 
     pub(crate) fn with(driver: Driver, conninfo: &str, beat: Beat) -> Self {
-        let Beat { tick, retry, maintenance, answer_limit } = beat;
+        let Beat { tick, retry, maintenance, answer_limit, long_transaction } = beat;
         match driver {
             Driver::Sync => {
                 let ticker = sync::Ticker::builder(conninfo.parse().unwrap());
-                let ticker = ticker.tick_period(tick).retry_period(retry).maintenance_period(maintenance);
+                let ticker = ticker
+                    .tick_period(tick)
+                    .retry_period(retry)
+                    .maintenance_period(maintenance)
+                    .long_transaction_after(long_transaction);
                 Self::Sync(ticker.answer_limit(answer_limit).spawn().unwrap())
             }
             Driver::Async => {
                 let _runtime = runtime().enter();
                 let ticker = aio::Ticker::builder(conninfo.parse().unwrap());
-                let ticker = ticker.tick_period(tick).retry_period(retry).maintenance_period(maintenance);
+                let ticker = ticker
+                    .tick_period(tick)
+                    .retry_period(retry)
+                    .maintenance_period(maintenance)
+                    .long_transaction_after(long_transaction);
                 Self::Async(ticker.answer_limit(answer_limit).spawn())
             }
         }

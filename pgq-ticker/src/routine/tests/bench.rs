@@ -38,7 +38,6 @@ impl Bench {
         bench.replies("pg_try_advisory_lock", Reply::Lead(Some(SessionId(7))));
         bench.replies("pgq.ticker", Reply::Ticked(0));
         bench.replies("pgq.maint_retry_events", Reply::Moved(0));
-        bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
         bench.replies("pgq.maint_operations", Reply::Operations(Vec::new()));
         bench
     }
@@ -122,6 +121,7 @@ pub(super) fn periods() -> Periods {
         retry: Duration::from_secs(10),
         maintenance: Duration::from_secs(100),
         standby: Duration::from_millis(500),
+        long_transaction: Duration::MAX,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod link;
+mod looks;
 mod notifications;
 mod requests;
 mod work;

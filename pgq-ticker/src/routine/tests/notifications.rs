@@ -7,7 +7,7 @@ use crate::reply::Reply;
 #[test]
 fn tells_of_ticks_and_of_nothing_else() {
     let mut bench = Bench::leading(periods());
-    for _ in 0..3 {
+    for _ in 0..2 {
         bench.waits();
         bench.replies("pgq.ticker", Reply::Ticked(2));
         bench.notifies(None);

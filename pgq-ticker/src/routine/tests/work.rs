@@ -9,14 +9,13 @@ use crate::reply::Reply;
 
 fn unhurried() -> Periods {
     let day = Duration::from_secs(86_400);
-    Periods { tick: day, retry: day, maintenance: day, ..Periods::default() }
+    Periods { tick: day, retry: day, maintenance: day, long_transaction: Duration::MAX, ..Periods::default() }
 }
 
 /// Only maintenance is soon due.
 fn maintained() -> Bench {
     let mut bench = Bench::leading(Periods { maintenance: Duration::from_secs(1), ..unhurried() });
     bench.waits();
-    bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
     bench
 }
 
@@ -113,7 +112,6 @@ fn goes_on_after_an_operation_that_fails() {
     let failing: Vec<_> = bench.routine.stats().failing.keys().cloned().collect();
     assert_eq!(failing, ["pgq.maint_rotate_tables_step1 of \"bad\""]);
     bench.waits();
-    bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
     bench.replies("pgq.maint_operations", Reply::Operations(Vec::new()));
     assert!(bench.routine.stats().failing.is_empty(), "what is not to be done does not fail");
 }
@@ -136,6 +134,7 @@ fn ticks_come_between_operations() {
         bench.now += Duration::from_secs(5);
         bench.routine.replied(Ok(Reply::Ran(0)), bench.now);
         bench.replies("pgq.ticker", Reply::Ticked(0));
+        bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
     }
 }
 

@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use pgq_core::maintenance::{Held, LongTransaction};
+
+use super::bench::{Bench, periods, ticker_error, warnings};
+use crate::Periods;
+use crate::reply::Reply;
+use crate::routine::Action;
+
+/// Up to the next look.
+fn looks(bench: &mut Bench, function: &str, reply: impl Fn() -> Reply) {
+    loop {
+        match bench.routine.next(bench.now) {
+            Action::Wait(wait) => bench.now += wait,
+            Action::Call => {
+                let called = bench.routine.call().unwrap().function();
+                let answer = match called {
+                    "pgq.ticker" => Reply::Ticked(0),
+                    "pgq.maint_retry_events" => Reply::Moved(0),
+                    "pgq.maint_operations" => Reply::Operations(Vec::new()),
+                    called if called == function => reply(),
+                    "pgq.force_tick" => Reply::ForcedAhead(0),
+                    called => panic!("{called}"),
+                };
+                bench.routine.replied(Ok(answer), bench.now);
+                if called == function {
+                    return;
+                }
+            }
+            action => panic!("{action:?}"),
+        }
+    }
+}
+
+#[test]
+fn ticks_at_once_where_ticks_are_from_the_future() {
+    let mut bench = Bench::leading(periods());
+    let warned = warnings(|| {
+        for _ in 0..10 {
+            looks(&mut bench, "pgq.force_tick", || Reply::ForcedAhead(1));
+            bench.replies("pgq.ticker", Reply::Ticked(1));
+            bench.notifies(None);
+        }
+    });
+    assert_eq!(warned, 1);
+}
+
+#[test]
+fn looks_twice_a_second_at_most() {
+    let mut bench = Bench::leading(periods());
+    let start = bench.now;
+    for _ in 0..10 {
+        looks(&mut bench, "pgq.force_tick", || Reply::ForcedAhead(0));
+    }
+    let took = bench.now - start;
+    assert!(took >= Duration::from_secs(5) && took <= Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn a_look_that_fails_stops_nothing() {
+    let mut bench = Bench::leading(Periods { tick: Duration::from_secs(1), ..periods() });
+    bench.waits();
+    bench.replies("pgq.ticker", Reply::Ticked(0));
+    bench.fails("pgq.force_tick", ticker_error("42883", "function pgq.force_tick(text) does not exist"));
+    assert_eq!(bench.routine.stats().failing.keys().collect::<Vec<_>>(), ["look for ticks from the future"]);
+    bench.waits();
+    bench.replies("pgq.ticker", Reply::Ticked(0));
+    bench.replies("pgq.force_tick", Reply::ForcedAhead(0));
+    assert!(bench.routine.stats().failing.is_empty());
+}
+
+#[test]
+fn looks_also_where_a_queue_is_broken() {
+    let mut bench = Bench::leading(Periods { tick: Duration::from_secs(1), ..periods() });
+    bench.waits();
+    bench.fails("pgq.ticker", ticker_error("P0001", "Invalid PgQ state: x"));
+    bench.replies("pgq.queue", Reply::Queues(vec!["sound".to_owned()]));
+    bench.replies("pgq.force_tick", Reply::ForcedAhead(1));
+    bench.replies("pgq.ticker", Reply::TickedQueue(None));
+}
+
+#[test]
+fn tells_of_a_long_transaction_once() {
+    let seconds = Duration::from_secs;
+    let mut bench = Bench::leading(Periods { long_transaction: seconds(60), ..periods() });
+    let old = open("3/7", Some(seconds(61)));
+    let told = |bench: &Bench| -> Vec<_> {
+        bench.routine.stats().long_transactions.iter().map(|open| (open.id.clone(), open.age)).collect()
+    };
+    let warned = warnings(|| {
+        for _ in 0..3 {
+            looks(&mut bench, "pg_locks", || Reply::LongTransactions(vec![old.clone()]));
+            assert_eq!(told(&bench), [("3/7".to_owned(), Some(seconds(61)))]);
+        }
+    });
+    assert_eq!(warned, 1);
+    let warned = warnings(|| {
+        // The server does not tell the age of the other one.
+        let both = || Reply::LongTransactions(vec![old.clone(), open("4/9", None)]);
+        looks(&mut bench, "pg_locks", both);
+        let start = bench.now;
+        while told(&bench).len() < 2 {
+            looks(&mut bench, "pg_locks", both);
+            assert!(bench.now - start < seconds(66), "{:?}", told(&bench));
+        }
+        assert!(bench.now - start >= seconds(60), "{:?}", told(&bench));
+        looks(&mut bench, "pg_locks", both);
+        looks(&mut bench, "pg_locks", || Reply::LongTransactions(Vec::new()));
+        assert!(told(&bench).is_empty());
+        looks(&mut bench, "pg_locks", both);
+        assert_eq!(told(&bench).len(), 1, "another one with the same name");
+    });
+    assert_eq!(warned, 2);
+}
+
+fn open(id: &str, age: Option<Duration>) -> LongTransaction {
+    let application = "app".to_owned();
+    LongTransaction { id: id.to_owned(), pid: Some(1), application, age, holds: Held::EventsAndRotation }
+}
