@@ -39,6 +39,13 @@ fn work_goes_on_at_the_next_primary(run: Run) -> crate::Result {
         let primary = retired.last().unwrap_or(&bed.server);
         let standby = Standby::of(primary)?;
         ways[1].lead_to(standby.server())?;
+        // In each second round the first address is that of the standby: who stays there never works.
+        let cut = Instant::now();
+        primary.kill_backends_of("plain")?;
+        primary.kill_backends_of("ticker")?;
+        until_within(Duration::from_secs(20), "the worker loses its session", || {
+            worker.heard.after(cut, |notice| matches!(notice, Notice::Disconnected { .. })).is_some()
+        });
         Progress::of(&tickers, &worker).goes_on(Instant::now());
         primary.kill()?;
         let progress = Progress::of(&tickers, &worker);

@@ -1,17 +1,17 @@
-//! PgQ goes, and comes again, under a worker that is told to wait for that.
+//! PgQ goes, and comes again, under a worker that is told to wait for that; or its functions become others under any worker.
 
 use std::time::{Duration, Instant};
 
 use pgq_core::QueueConfig;
 use pgq_core::worker::{Notice, Permanent};
-use pgq_schema::{Schema, Setup};
-use pgq_sync::Queue;
+use pgq_schema::{Engine, Schema, Setup};
 use pgq_sync::postgres::Client;
+use pgq_sync::{Installer, Queue};
 use pgq_testkit::until_within;
 
-use crate::bed::{Bed, Figures, QUEUE, Role, Run, Spread, patient, value};
+use crate::bed::{Bed, Figures, Progress, QUEUE, Role, Run, Spread, patient, value};
 
-cases!(a_worker_outlives_an_installation);
+cases!(a_worker_outlives_an_installation, a_worker_outlives_functions_that_are_replaced);
 
 /// The schemas are dropped and installed anew; the ticker and the worker stay.
 fn a_worker_outlives_an_installation(run: Run) -> crate::Result {
@@ -58,6 +58,97 @@ fn a_worker_outlives_an_installation(run: Run) -> crate::Result {
     truth.assert_exactly_once();
     assert_eq!(cached, 0, "plans of what was there before");
     assert!(recovery.max() <= patient(Duration::from_secs(15)), "{recovery}");
+    Ok(())
+}
+
+/// Under producers, a ticker and a worker that are at work: all functions are replaced in their place, those that are called are dropped and
+/// created anew, and the portable engine is upgraded.
+fn a_worker_outlives_functions_that_are_replaced(run: Run) -> crate::Result {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let rounds = run.size(3, 20);
+    let bed = Bed::new(run)?;
+    let role = Role::consumer_of("plain");
+    bed.register(&role)?;
+    let tickers = bed.tickers(1);
+    let producers = bed.steady_producers();
+    let worker = bed.job(role).start();
+    let mut db = bed.connect();
+    let mut recovery = Spread::default();
+    for _ in 0..rounds {
+        for replace in [replace_all, create_anew, upgrade] {
+            replace(&bed, &mut db)?;
+            let (start, progress) = (Instant::now(), Progress::of(&tickers, &worker));
+            let resumed = progress.goes_on(start);
+            recovery.add(resumed.0.max(resumed.1));
+        }
+    }
+    let produced = producers.end();
+    bed.wait_for_top(LIMIT);
+    let cached = worker.heard.count(|notice| format!("{notice:?}").contains("cached plan"));
+    let rolled_back = worker.heard.count(|notice| matches!(notice, Notice::RolledBack { .. }));
+    let stats = worker.stop()?;
+    let truth = bed.truth("plain");
+    Figures::of(&bed.run)
+        .truth("consumer", &truth)
+        .add("replaced", 3 * rounds)
+        .add("batches rolled back", rolled_back)
+        .add("next batch after", &recovery)
+        .print();
+    truth.assert_exactly_once();
+    assert_eq!(cached, 0, "plans of what was there before");
+    assert_eq!((stats.connections, produced.in_doubt), (1, 0));
+    assert!(recovery.max() <= patient(Duration::from_secs(15)), "{recovery}");
+    Ok(())
+}
+
+/// As a minor release does.
+fn replace_all(_: &Bed, db: &mut Client) -> crate::Result {
+    db.batch_execute(
+        "DO $$ DECLARE definition text; BEGIN \
+         FOR definition IN SELECT pg_get_functiondef(oid) FROM pg_proc WHERE prokind = 'f' \
+         AND pronamespace IN ('pgq'::regnamespace, 'pgq_coop'::regnamespace, 'pgq_dead'::regnamespace) \
+         LOOP EXECUTE definition; END LOOP; END $$",
+    )?;
+    Ok(())
+}
+
+/// As a release with other parameters must.
+fn create_anew(bed: &Bed, db: &mut Client) -> crate::Result {
+    const CALLED: [&str; 6] = [
+        "pgq.ticker()",
+        "pgq.insert_event(text, text, text)",
+        "pgq.next_batch_info(text, text)",
+        "pgq.get_batch_cursor(bigint, text, integer, text)",
+        "pgq.finish_batch(bigint)",
+        "pgq.force_tick(text)",
+    ];
+    let mut transaction = db.transaction()?;
+    for function in CALLED {
+        let definition: String =
+            transaction.query_one("SELECT pg_get_functiondef($1::text::regprocedure)", &[&function])?.get(0);
+        if !bed.run.is_portable() {
+            transaction.batch_execute(&format!("ALTER EXTENSION pgq DROP FUNCTION {function}"))?;
+        }
+        transaction.batch_execute(&format!("DROP FUNCTION {function}"))?;
+        transaction.batch_execute(&definition)?;
+        if !bed.run.is_portable() {
+            transaction.batch_execute(&format!("ALTER EXTENSION pgq ADD FUNCTION {function}"))?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn upgrade(bed: &Bed, db: &mut Client) -> crate::Result {
+    const MAKE_OLDER: &str = "CREATE OR REPLACE FUNCTION pgq.portable_release() RETURNS integer \
+         LANGUAGE sql IMMUTABLE AS 'SELECT 0'; ALTER FUNCTION pgq.finish_batch(bigint) SECURITY INVOKER";
+    if bed.run.is_portable() {
+        db.batch_execute(MAKE_OLDER)?;
+        let plan = Installer::new().engine(Engine::Portable).upgrade(db)?;
+        assert!(!plan.is_empty(), "{plan}");
+    } else {
+        db.execute("SELECT pgq.upgrade_schema()", &[])?;
+    }
     Ok(())
 }
 

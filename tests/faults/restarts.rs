@@ -124,6 +124,13 @@ fn a_server_that_stands_still_loses_nothing(run: Run) -> crate::Result {
         Progress::of(&tickers, &worker).goes_on(Instant::now());
         let paused = bed.server.pause()?;
         let (start, progress) = (Instant::now(), Progress::of(&tickers, &worker));
+        // The blocking driver knows of no limit where the other end confirms what it got.
+        if bed.run.driver == Driver::Async {
+            let given_up = |notice: &Notice| matches!(notice, Notice::Disconnected { .. });
+            until_within(patient(LIMIT * 2), "the worker gives up its connection", || {
+                worker.heard.after(start, given_up).is_some()
+            });
+        }
         until_within(still * 2, "it has stood still", || start.elapsed() >= still);
         drop(paused);
         let resumed = progress.goes_on(Instant::now());

@@ -55,9 +55,7 @@ fn a_zombie_finishes_nothing(run: Run) -> crate::Result {
         truth.assert_exactly_once();
     }
     Figures::of(&run).add("takeover", &takeovers).add("dead interval", format!("{DEAD:?}")).print();
-    assert!(takeovers.median() <= patient(DEAD + Duration::from_secs(1)), "{takeovers}");
-    // On a busy machine one may take longer.
-    assert!(takeovers.max() <= patient(DEAD + Duration::from_secs(5)), "{takeovers}");
+    assert!(takeovers.max() <= patient(DEAD + Duration::from_secs(1)), "{takeovers}");
     Ok(())
 }
 
