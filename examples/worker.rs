@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What it writes is committed with the end of the batch; what an event wrote that fails is undone.
 fn write_invoice(order: Delivery<Order>, transaction: &mut Transaction<'_>) -> Result<(), pgq::Error> {
     let Order { customer, cents } = order.payload;
-    println!("{customer} pays {cents} cents, attempt {}", order.event.retry + 1);
+    println!("{customer} pays {cents} cents, attempt {}", order.attempt);
     let insert = "INSERT INTO invoice (customer, cents) VALUES ($1, $2)";
     transaction.execute(insert, &[&customer, &cents])?;
     Ok(())

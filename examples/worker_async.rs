@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let worker = Worker::builder(database.conninfo().parse()?, Consumer::new("orders", "billing"))
         .options(WorkerOptions::new().retries(retries))
         .on("order.paid", write_invoice)
-        .spawn();
+        .spawn()?;
 
     let mut events = Vec::new();
     for (customer, cents) in [("Ann", 1990), ("Bob", -5), ("Eve", 500)] {
@@ -65,11 +65,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// What it writes is committed with the end of the batch; what an event wrote that fails is undone.
 fn write_invoice<'t>(
     order: Delivery<Order>,
-    transaction: &'t Transaction<'_>,
+    transaction: &'t mut Transaction<'_>,
 ) -> BoxFuture<'t, Result<(), pgq::Error>> {
     async move {
         let Order { customer, cents } = order.payload;
-        println!("{customer} pays {cents} cents, attempt {}", order.event.retry + 1);
+        println!("{customer} pays {cents} cents, attempt {}", order.attempt);
         let insert = "INSERT INTO invoice (customer, cents) VALUES ($1, $2)";
         transaction.execute(insert, &[&customer, &cents]).await?;
         Ok(())

@@ -21,18 +21,22 @@ use crate::ClientExt;
 /// ```no_run
 /// # use std::time::Duration;
 /// use pgq_async::DeadLetters;
+/// use pgq_async::pgq_core::worker::FailureKind;
 ///
-/// # async fn example(db: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(db: pgq_async::tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let letters = DeadLetters::of("orders").consumer("billing");
-/// let mut timed_out = Vec::new();
+/// let (mut again, mut never) = (Vec::new(), Vec::new());
 /// let mut all = letters.all(&db);
 /// while let Some(letter) = all.next_letter().await? {
 ///     println!("{} {:?}: {}", letter.event.id, letter.event.data, letter.reason);
-///     if letter.reason == "timeout" {
-///         timed_out.push(letter.id);
+///     match letter.kind() {
+///         Some(FailureKind::Timeout | FailureKind::UnknownType) => again.push(letter.id),
+///         Some(FailureKind::Asked) => never.push(letter.id),
+///         _ => {} // Somebody has to look.
 ///     }
 /// }
-/// letters.replay(&db, &timed_out).await?;
+/// letters.replay(&db, &again).await?;
+/// letters.discard(&db, &never).await?;
 /// letters.purge(&db, Duration::from_secs(90 * 86_400)).await?;
 /// # Ok(())
 /// # }
@@ -91,6 +95,12 @@ impl DeadLetters {
     /// Goes by the ids alone, too. One round trip; see [`dead_letter::replay_as_new`].
     pub async fn replay_as_new(&self, client: &impl GenericClient, letters: &[LetterId]) -> Result<u64> {
         client.call(dead_letter::replay_as_new(letters)).await
+    }
+
+    /// Removes these letters, with their events, and tells how many they were. Goes by the ids alone, too. One round trip; see
+    /// [`dead_letter::discard`].
+    pub async fn discard(&self, client: &impl GenericClient, letters: &[LetterId]) -> Result<u64> {
+        client.call(dead_letter::discard(letters)).await
     }
 
     /// Removes those that are as old as that or older, and tells how many. One round trip; see [`dead_letter::purge`].

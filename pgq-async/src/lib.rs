@@ -12,10 +12,11 @@
 //! `&mut Client`, because a batch is opened in one transaction and worked on in another.
 //!
 //! ```no_run
-//! use futures::TryStreamExt;
+//! use pgq_async::futures::TryStreamExt;
+//! use pgq_async::tokio_postgres::{self, NoTls};
 //! use pgq_async::{Consumer, Queue};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let (mut db, connection) = tokio_postgres::connect("host=/run/postgresql dbname=shop", tokio_postgres::NoTls).await?;
+//! let (mut db, connection) = tokio_postgres::connect("host=/run/postgresql dbname=shop", NoTls).await?;
 //! tokio::spawn(connection);
 //! let orders = Queue::new("orders");
 //! orders.create(&db).await?;
@@ -41,7 +42,7 @@
 //! fails, makes dead letters of what fails for good, and stops when it is told to.
 //!
 //! ```no_run
-//! use futures::FutureExt;
+//! use pgq_async::futures::FutureExt;
 //! use pgq_async::pgq_core::Event;
 //! use pgq_async::{Consumer, Worker};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,11 +50,11 @@
 //! let worker = Worker::builder(config, Consumer::new("orders", "billing")).otherwise(|event: Event, transaction| {
 //!     async move {
 //!         transaction.execute("INSERT INTO seen (id) VALUES ($1)", &[&event.id.0]).await?;
-//!         Ok::<_, tokio_postgres::Error>(())
+//!         Ok::<_, pgq_async::tokio_postgres::Error>(())
 //!     }
 //!     .boxed()
 //! });
-//! worker.spawn().wait().await?;
+//! worker.spawn()?.wait().await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -50,7 +50,7 @@ pub enum Outside {}
 /// that refuses the commit does not say whose event that was: the batch is done again, with a check after each event.
 ///
 /// ```no_run
-/// use futures::FutureExt;
+/// use pgq_async::futures::FutureExt;
 /// use pgq_async::pgq_core::worker::WorkerOptions;
 /// use pgq_async::{Consumer, Worker};
 ///
@@ -66,11 +66,11 @@ pub enum Outside {}
 ///     .on("order.paid", |order: Order, transaction| {
 ///         async move {
 ///             transaction.execute("INSERT INTO invoice (order_id) VALUES ($1)", &[&order.id]).await?;
-///             Ok::<_, tokio_postgres::Error>(())
+///             Ok::<_, pgq_async::tokio_postgres::Error>(())
 ///         }
 ///         .boxed()
 ///     })
-///     .spawn();
+///     .spawn()?;
 /// // …
 /// println!("{} invoices", worker.stop().await?.events.done);
 /// # Ok(())

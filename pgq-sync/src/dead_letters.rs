@@ -16,19 +16,23 @@ use crate::ClientExt;
 /// ```no_run
 /// # use std::time::Duration;
 /// use pgq_sync::DeadLetters;
+/// use pgq_sync::pgq_core::worker::FailureKind;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let mut db = postgres::Client::connect("dbname=shop", postgres::NoTls)?;
+/// # let mut db = pgq_sync::postgres::Client::connect("dbname=shop", pgq_sync::postgres::NoTls)?;
 /// let letters = DeadLetters::of("orders").consumer("billing");
-/// let mut timed_out = Vec::new();
+/// let (mut again, mut never) = (Vec::new(), Vec::new());
 /// for letter in letters.all(&mut db) {
 ///     let letter = letter?;
 ///     println!("{} {:?}: {}", letter.event.id, letter.event.data, letter.reason);
-///     if letter.reason == "timeout" {
-///         timed_out.push(letter.id);
+///     match letter.kind() {
+///         Some(FailureKind::Timeout | FailureKind::UnknownType) => again.push(letter.id),
+///         Some(FailureKind::Asked) => never.push(letter.id),
+///         _ => {} // Somebody has to look.
 ///     }
 /// }
-/// letters.replay(&mut db, &timed_out)?;
+/// letters.replay(&mut db, &again)?;
+/// letters.discard(&mut db, &never)?;
 /// letters.purge(&mut db, Duration::from_secs(90 * 86_400))?;
 /// # Ok(())
 /// # }
@@ -87,6 +91,12 @@ impl DeadLetters {
     /// Goes by the ids alone, too. One round trip; see [`dead_letter::replay_as_new`].
     pub fn replay_as_new(&self, client: &mut impl GenericClient, letters: &[LetterId]) -> Result<u64> {
         client.call(dead_letter::replay_as_new(letters))
+    }
+
+    /// Removes these letters, with their events, and tells how many they were. Goes by the ids alone, too. One round trip; see
+    /// [`dead_letter::discard`].
+    pub fn discard(&self, client: &mut impl GenericClient, letters: &[LetterId]) -> Result<u64> {
+        client.call(dead_letter::discard(letters))
     }
 
     /// Removes those that are as old as that or older, and tells how many. One round trip; see [`dead_letter::purge`].

@@ -5,6 +5,7 @@ mod builder;
 pub(crate) mod connection;
 mod crew;
 mod desk;
+mod handlers;
 mod in_transaction;
 mod outside;
 mod runner;

@@ -207,7 +207,7 @@ fn handlers_of_any_kind_are_set_after_outside() {
     let bed = Bed::new();
     let builder = bed.worker(WorkerOptions::new()).otherwise(|_: Event, _| ());
     let builder = builder.on_batch(|_: &mut Batch<'_>| Ok::<(), pgq_core::Error>(()));
-    let refused = builder.outside().otherwise(|_: Event| ()).spawn().unwrap().wait();
+    let refused = builder.outside().otherwise(|_: Event| ()).spawn();
     assert!(matches!(refused, Err(pgq_core::Error::InvalidValue { .. })), "{refused:?}");
 }
 

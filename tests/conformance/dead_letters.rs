@@ -26,6 +26,7 @@ cases!(
     replayed_to_the_consumer,
     replayed_as_new_events,
     of_what_is_gone,
+    discarded,
     purged_by_age,
     without_the_schema,
     by_role,
@@ -370,6 +371,19 @@ fn of_what_is_gone<D: Driver>() -> crate::Result {
     Ok(())
 }
 
+fn discarded<D: Driver>() -> crate::Result {
+    let mut bed = Bed::<D>::new()?;
+    bed.produce(1..=3);
+    bury(&mut bed, &[1, 2, 3]);
+    let (letters, ids) = (D::DeadLetters::of("q"), letter_ids::<D>(&mut bed.db));
+    assert_eq!(letters.discard(&mut bed.db, &[])?, 0);
+    assert_eq!(letters.discard(&mut bed.db, &[ids[0], ids[2], LetterId(99)])?, 2);
+    assert_eq!(letters.discard(&mut bed.db, &ids[..1])?, 0);
+    assert_eq!(numbers::<D>(&mut bed.db), [2]);
+    assert!(retried(&mut bed).is_empty());
+    Ok(())
+}
+
 fn purged_by_age<D: Driver>() -> crate::Result {
     let mut bed = Bed::<D>::new()?;
     bed.produce(1..=3);
@@ -437,6 +451,7 @@ fn by_role<D: Driver>() -> crate::Result {
         assert_refused!(db, Role::Admin,
             "pgq_dead.replay_to_consumer" => dead_letter::replay_to_consumer(&ids),
             "pgq_dead.replay_as_new" => dead_letter::replay_as_new(&ids),
+            "pgq_dead.discard" => dead_letter::discard(&ids),
             "pgq_dead.purge" => dead_letter::purge(None, None, Duration::ZERO),
         );
     };

@@ -360,13 +360,17 @@ fn are_for_who_may_read_events() {
         ("count", "pgq_dead.count(null, null)"),
         ("replay_to_consumer", "pgq_dead.replay_to_consumer('{99}')"),
         ("replay_as_new", "pgq_dead.replay_as_new('{99}')"),
+        ("discard", "pgq_dead.discard('{99}')"),
         ("purge", "pgq_dead.purge(null, null, '1 year')"),
     ];
     everywhere(|_, db| {
         db.check(&[("select pgq_dead.version(), pgq_dead.portable_release()", "1.0|1")]);
         for (role, refused) in [
-            ("pgq_reader", &["replay_to_consumer", "replay_as_new", "purge"][..]),
-            ("pgq_writer", &["add", "list", "count", "replay_to_consumer", "replay_as_new", "purge"]),
+            ("pgq_reader", &["replay_to_consumer", "replay_as_new", "discard", "purge"][..]),
+            (
+                "pgq_writer",
+                &["add", "list", "count", "replay_to_consumer", "replay_as_new", "discard", "purge"],
+            ),
             ("pgq_admin", &[]),
         ] {
             db.run(&format!("set role {role}"));
@@ -389,7 +393,7 @@ fn are_for_who_may_read_events() {
         }
         db.check(&[(
             "select count(*), count(*) filter (where prosecdef), count(proconfig) from pg_proc where pronamespace = 'pgq_dead'::regnamespace",
-            "8|6|6",
+            "9|7|7",
         )]);
     });
 }
@@ -409,7 +413,10 @@ fn do_not_care_for_the_search_path() {
         db.check(&[
             ("select pgq_dead.add(1, '{1,2}', '{a,b}', null, null)", "2"),
             ("select pgq_dead.replay_to_consumer('{1}'), pgq_dead.replay_as_new('{2}')", "1|1"),
-            ("select pgq_dead.count('q', 'c'), pgq_dead.purge('q', 'c', '0')", "0|0"),
+            (
+                "select pgq_dead.discard('{1,2}'), pgq_dead.count('q', 'c'), pgq_dead.purge('q', 'c', '0')",
+                "0|0|0",
+            ),
         ]);
     });
 }

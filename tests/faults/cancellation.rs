@@ -92,7 +92,7 @@ fn dropped_waits_for_a_worker(run: Run) -> crate::Result {
         let spot = stage.spot(Point::BeforeHandler);
         let job = job(&stage).hook(spot.hook(Spot::stand));
         let heard = job.heard.clone();
-        let worker = runtime.block_on(async { job.aio().spawn() });
+        let worker = runtime.block_on(async { job.aio().spawn().unwrap() });
         spot.wait_until_reached();
         match stops {
             true => assert!(runtime.block_on(cut(1, worker.stop())).is_none()),

@@ -87,7 +87,7 @@ fn the_workers() {
     let worker = |number| {
         let handler = |_: Event| async { Ok::<(), BoxError>(()) };
         let consumer = Consumer::new(QUEUE, format!("c{number}"));
-        pgq_async::Worker::builder(config.clone(), consumer).outside().otherwise(handler).spawn()
+        pgq_async::Worker::builder(config.clone(), consumer).outside().otherwise(handler).spawn().unwrap()
     };
     let workers: Vec<_> = (1..=WORKERS).map(worker).collect();
     until_within(Duration::from_secs(60), "all work", || {

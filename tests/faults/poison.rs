@@ -97,17 +97,19 @@ fn poison(run: Run, mode: Mode) -> crate::Result {
     let stats = stop()?;
     let dead = plan.check(&mut stage.db, 1..=all);
     let retried: u64 = stats.events.retried;
-    let (well, ill) = (median(&heard, |at| at < breaks), median(&heard, |at| at >= breaks));
+    let (well, ill) = (spread(&heard, |at| at < breaks), spread(&heard, |at| at >= breaks));
     stage
         .figures()
         .add("dead", dead)
         .add("retried", retried)
         .add("panics", stats.panics)
-        .add("batch without failures p50", format!("{well:.1?}"))
-        .add("with", format!("{ill:.1?}"))
+        .add("batch without failures p50", format!("{:.1?} min {:.1?}", well.median(), well.min()))
+        .add("with p50", format!("{:.1?} min {:.1?}", ill.median(), ill.min()))
         .print();
     if matches!(mode, Mode::Transaction(Undo::Event) | Mode::Outside) {
-        assert!(ill <= patient(3 * well + Duration::from_millis(50)), "{ill:?} beside {well:?}");
+        // The letters and the retries are three statements more, of which two read the batch again.
+        // The least, for the load of the machine is another one in each half.
+        assert!(ill.min() <= patient(2 * well.min() + Duration::from_millis(20)), "{ill} beside {well}");
     }
     Ok(())
 }
@@ -125,14 +127,15 @@ impl Plan {
         }
     }
 
-    /// At which attempt it is done, or the word for why it never is.
-    fn end(&self, number: i64) -> Result<u32, &'static str> {
+    /// At which attempt it is done, or the last one and the word for why it never is.
+    fn end(&self, number: i64) -> Result<u32, (u32, &'static str)> {
         let done = (1..=ATTEMPTS).find(|attempt| self.fate(number, *attempt) == Fate::Done);
         done.ok_or_else(|| match self.fate(number, ATTEMPTS) {
-            Fate::Panic => "panic",
-            Fate::Hang => "timeout",
-            Fate::Undecodable => "decode",
-            _ => "error",
+            Fate::Panic => (ATTEMPTS, "panic"),
+            Fate::Hang => (ATTEMPTS, "timeout"),
+            // Another attempt would take it no better.
+            Fate::Undecodable => (1, "decode"),
+            _ => (ATTEMPTS, "error"),
         })
     }
 
@@ -186,8 +189,8 @@ impl Plan {
             let (done, letter) = (done.get(&number), letters.get(&number));
             match self.end(number) {
                 Ok(attempt) => assert_eq!((done, letter), (Some(&i64::from(attempt)), None), "{number}"),
-                Err(reason) => {
-                    let expected = (i32::try_from(ATTEMPTS).unwrap(), reason.to_owned());
+                Err((attempts, reason)) => {
+                    let expected = (i32::try_from(attempts).unwrap(), reason.to_owned());
                     assert_eq!((done, letter), (None, Some(&expected)), "{number}");
                 }
             }
@@ -229,8 +232,8 @@ fn produce(stage: &mut Stage, plan: &Plan, batch: i64) {
     stage.cut();
 }
 
-/// What half of the batches of that time do not exceed.
-fn median(heard: &Heard, when: impl Fn(Instant) -> bool) -> Duration {
+/// What the batches of that time took.
+fn spread(heard: &Heard, when: impl Fn(Instant) -> bool) -> Spread {
     let mut spread = Spread::default();
     for (at, notice) in heard.all() {
         if let Notice::Finished { events, took, .. } = notice {
@@ -239,7 +242,7 @@ fn median(heard: &Heard, when: impl Fn(Instant) -> bool) -> Duration {
             }
         }
     }
-    spread.median()
+    spread
 }
 
 fn options(mode: Mode) -> WorkerOptions {
@@ -327,7 +330,7 @@ fn on_a_task(conninfo: &str, plan: &Arc<Plan>, heard: Heard) -> pgq_async::Worke
             }
             .boxed()
         });
-        return worker.spawn();
+        return worker.spawn().unwrap();
     }
     let handler = move |delivery: Delivery<Payload>| {
         let plan = plan.clone();
@@ -342,7 +345,7 @@ fn on_a_task(conninfo: &str, plan: &Arc<Plan>, heard: Heard) -> pgq_async::Worke
         }
     };
     let worker = worker.outside().concurrency(4).on("number", handler);
-    if mode == Mode::ByKey { worker.key(key) } else { worker }.spawn()
+    if mode == Mode::ByKey { worker.key(key) } else { worker }.spawn().unwrap()
 }
 
 fn key(event: &Event) -> i64 {

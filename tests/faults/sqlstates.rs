@@ -5,7 +5,7 @@ use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 use pgq_core::Error;
-use pgq_core::worker::{Exhausted, Notice, Permanent, RetryPolicy, UnknownType};
+use pgq_core::worker::{Exhausted, Notice, Permanent, RetryPolicy, Undecodable, UnknownType, WorkerState};
 use pgq_testkit::{Database, SmallDisk, until_within};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -119,7 +119,8 @@ impl Trouble {
         Ok(match self {
             // Dead letters take a right of their own.
             Self::NoRight => job.through(&stage.bed.database.conninfo_as("nobody")).options(|options| {
-                options.retries(RetryPolicy::new().exhausted(Exhausted::Retry)).unknown(UnknownType::Finish)
+                let options = options.unknown(UnknownType::Finish).undecodable(Undecodable::Retry);
+                options.retries(RetryPolicy::new().exhausted(Exhausted::Retry))
             }),
             Self::NoPgq => job.through(empty.conninfo()),
             Self::Unregistered => {
@@ -146,7 +147,11 @@ impl Trouble {
 fn what_will_not_pass_ends_the_worker(run: Run) -> crate::Result {
     let (mut stage, empty) = troubled(run, "ends")?;
     for trouble in Trouble::ALL {
-        let error = trouble.job(&mut stage, &empty)?.start().wait().unwrap_err();
+        let worker = trouble.job(&mut stage, &empty)?.start();
+        until_within(LIMIT, &format!("it ends: {trouble:?}"), || {
+            worker.stats().state == WorkerState::Stopped
+        });
+        let error = worker.wait().unwrap_err();
         assert!(trouble.is(&error) && !error.is_transient(), "{trouble:?}: {error:?}");
     }
     Figures::of(&stage.bed.run).add("troubles", Trouble::ALL.len()).print();

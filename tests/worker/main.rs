@@ -13,6 +13,7 @@ mod driver;
 
 mod batches;
 mod claims;
+mod letters;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -22,6 +23,7 @@ mod outside;
 mod payloads;
 mod permanent;
 mod privileges;
+mod refusals;
 mod retries;
 mod routes;
 mod slices;

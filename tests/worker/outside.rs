@@ -181,6 +181,7 @@ fn tries_in_place_end_in_a_dead_letter(mut bed: Bed) -> crate::Result {
         .job()
         .options(options().retries(retries(3)))
         .outside()
+        .concurrency(1)
         .key(|_| ())
         .decide(|event| if number(event) == 1 { Err("never".into()) } else { Ok(Outcome::Done) })
         .start();

@@ -1,11 +1,25 @@
-use pgq_async::futures::FutureExt;
-use pgq_core::worker::{Delivery, FailureKind, Notice, Outcome, Urlencoded};
-use pgq_core::{Change, Event};
+use std::sync::{Arc, Mutex};
 
-use crate::bed::{Bed, until_finished};
+use pgq_async::futures::FutureExt;
+use pgq_core::worker::{Delivery, FailureKind, Notice, Outcome, Undecodable, Urlencoded};
+use pgq_core::{Change, Error, Event};
+use pgq_sync::DeadLetters;
+
+use crate::bed::{Bed, options, retries, until_finished};
 use crate::driver::{Handled, Tx};
 
-cases!(json, urlencoded, changes, deliveries, undecodable_ones_are_failures, undecodable_ones_outside,);
+cases!(
+    json,
+    urlencoded,
+    changes,
+    deliveries,
+    attempts,
+    attempts_in_place,
+    undecodable_ones_become_dead_letters,
+    undecodable_ones_outside,
+    undecodable_ones_are_retried,
+    undecodable_ones_end_it,
+);
 
 #[derive(serde::Deserialize)]
 struct Order {
@@ -84,7 +98,63 @@ fn deliveries(mut bed: Bed) -> crate::Result {
     Ok(())
 }
 
-/// What no handler was called for is a failure like others, and quotes no payload.
+/// They are those that the retry policy counts.
+fn attempts(mut bed: Bed) -> crate::Result {
+    let worker = bed
+        .job()
+        .options(options().retries(retries(3)))
+        .otherwise(|number: Delivery<u32>, tx| {
+            async move {
+                assert_eq!(number.attempt, number.event.retry + 1);
+                if number.attempt < 3 {
+                    return Err("not yet".into());
+                }
+                write(tx, &format!("{} at {}", number.payload, number.attempt)).await
+            }
+            .boxed()
+        })
+        .start();
+    bed.numbers([7]);
+    for batch in 1..=3 {
+        until_finished(&worker, batch);
+        bed.redeliver();
+    }
+    assert_eq!((bed.sink(), bed.letters().len()), (vec!["7 at 3".to_owned()], 0));
+    worker.stop()?;
+    Ok(())
+}
+
+/// Half of them by PgQ, and half by the worker.
+fn attempts_in_place(mut bed: Bed) -> crate::Result {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sees = Arc::clone(&seen);
+    let worker = bed
+        .job()
+        .options(options().retries(retries(5)))
+        .outside()
+        .concurrency(2)
+        .key(|_| ())
+        .otherwise(move |number: Delivery<Delivery<u32>>| {
+            sees.lock().unwrap().push((number.event.retry, number.attempt, number.payload.attempt));
+            async { Err("never".into()) }.boxed()
+        })
+        .start();
+    bed.numbers([7]);
+    until_finished(&worker, 1);
+    let letters = bed.letters();
+    assert_eq!((letters.len(), letters[0].attempts), (1, 5));
+    DeadLetters::of("q").replay(&mut bed.db, &[letters[0].id])?;
+    bed.execute("UPDATE pgq.retry_queue SET ev_retry = 3");
+    bed.redeliver();
+    until_finished(&worker, 2);
+    let in_place = (1..=5).map(|attempt| (0, attempt, attempt));
+    let counted = (4..=5).map(|attempt| (3, attempt, attempt));
+    assert!(seen.lock().unwrap().iter().copied().eq(in_place.chain(counted)), "{seen:?}");
+    worker.stop()?;
+    Ok(())
+}
+
+/// What no handler was called for is given up at once, and quotes no payload.
 fn check(bed: &mut Bed) {
     let letters = bed.letters();
     let reasons: Vec<_> = letters.iter().map(|letter| (letter.reason.as_str(), letter.attempts)).collect();
@@ -101,9 +171,10 @@ const UNDECODABLE: [(&str, &str); 4] = [
     ("order", "{\"id\":2,\"name\":\"y\"}"),
 ];
 
-fn undecodable_ones_are_failures(mut bed: Bed) -> crate::Result {
+fn undecodable_ones_become_dead_letters(mut bed: Bed) -> crate::Result {
     let worker = bed
         .job()
+        .options(options().retries(retries(3)))
         .on("order", |order: Order, tx| async move { write(tx, &order.name).await }.boxed())
         .on("change", |change: Change, tx| {
             async move { write(tx, &format!("{:?}", change.op)).await }.boxed()
@@ -120,6 +191,7 @@ fn undecodable_ones_are_failures(mut bed: Bed) -> crate::Result {
 fn undecodable_ones_outside(mut bed: Bed) -> crate::Result {
     let worker = bed
         .job()
+        .options(options().retries(retries(3)))
         .outside()
         .on("order", |_: Delivery<Order>| async { Ok(Outcome::Done) }.boxed())
         .on("change", |_: Change| async { Ok(Outcome::Done) }.boxed())
@@ -129,5 +201,34 @@ fn undecodable_ones_outside(mut bed: Bed) -> crate::Result {
     until_finished(&worker, 1);
     check(&mut bed);
     assert_eq!(worker.stop()?.events.done, 2);
+    Ok(())
+}
+
+fn undecodable_ones_are_retried(mut bed: Bed) -> crate::Result {
+    let worker = bed
+        .job()
+        .options(options().retries(retries(2)).undecodable(Undecodable::Retry))
+        .otherwise(|number: u32, tx| async move { write(tx, &number.to_string()).await }.boxed())
+        .start();
+    bed.produce([("number", "1"), ("number", "one")]);
+    until_finished(&worker, 1);
+    assert_eq!((bed.sink().len(), bed.retried().len(), bed.letters().len()), (1, 1, 0));
+    bed.redeliver();
+    until_finished(&worker, 2);
+    assert_eq!(bed.letters()[0].attempts, 2);
+    worker.stop()?;
+    Ok(())
+}
+
+fn undecodable_ones_end_it(mut bed: Bed) -> crate::Result {
+    let worker = bed
+        .job()
+        .options(options().retries(retries(2)).undecodable(Undecodable::Stop))
+        .otherwise(|number: u32, tx| async move { write(tx, &number.to_string()).await }.boxed())
+        .start();
+    bed.produce([("number", "1"), ("number", "one")]);
+    let error = worker.wait().unwrap_err();
+    assert!(matches!(&error, Error::EventFailed { .. }), "{error:?}");
+    assert!(bed.sink().is_empty() && bed.letters().is_empty());
     Ok(())
 }

@@ -2,7 +2,9 @@ use std::time::{Duration, Instant};
 
 use pgq_core::Error;
 use pgq_core::batch::Reader;
-use pgq_core::worker::{Exhausted, Notice, Permanent, Registration, UnknownType, WorkerState};
+use pgq_core::worker::{
+    Exhausted, Notice, Permanent, Registration, Undecodable, UnknownType, WorkerOptions, WorkerState,
+};
 use pgq_sync::Consumer;
 
 use crate::bed::{Bed, options, retries, until, until_finished, until_working};
@@ -82,10 +84,14 @@ fn missing_dead_letters_end_it(mut bed: Bed) -> crate::Result {
     Ok(())
 }
 
+fn no_letters() -> WorkerOptions {
+    let retries = retries(1).exhausted(Exhausted::Retry);
+    options().retries(retries).unknown(UnknownType::Retry).undecodable(Undecodable::Retry)
+}
+
 fn unless_there_can_be_none(mut bed: Bed) -> crate::Result {
     bed.execute("DROP SCHEMA pgq_dead CASCADE");
-    let none = options().retries(retries(1).exhausted(Exhausted::Retry)).unknown(UnknownType::Retry);
-    let worker = bed.job().options(none).sinks().start();
+    let worker = bed.job().options(no_letters()).sinks().start();
     bed.numbers([1]);
     until_finished(&worker, 1);
     worker.stop()?;
@@ -95,8 +101,7 @@ fn unless_there_can_be_none(mut bed: Bed) -> crate::Result {
 fn no_pgq_ends_it(mut bed: Bed) -> crate::Result {
     let remove = if bed.is_portable() { "DROP SCHEMA pgq CASCADE" } else { "DROP EXTENSION pgq CASCADE" };
     bed.execute(remove);
-    let none = options().retries(retries(1).exhausted(Exhausted::Retry)).unknown(UnknownType::Retry);
-    let error = bed.job().options(none).sinks().start().wait().unwrap_err();
+    let error = bed.job().options(no_letters()).sinks().start().wait().unwrap_err();
     assert!(matches!(&error, Error::NotInstalled { .. }), "{error:?}");
     Ok(())
 }

@@ -77,6 +77,7 @@ fn a_writer_may_not(mut bed: Bed) -> crate::Result {
     let mut retrying = options();
     retrying.retries.exhausted = pgq_core::worker::Exhausted::Retry;
     retrying.unknown = pgq_core::worker::UnknownType::Retry;
+    retrying.undecodable = pgq_core::worker::Undecodable::Retry;
     let worker = bed
         .job_at(&bed.database.conninfo_as(&login.0), Reader::consumer("q", "c"))
         .options(retrying)

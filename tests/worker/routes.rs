@@ -15,8 +15,6 @@ cases!(
     unknown_types_are_retried,
     unknown_types_are_done,
     unknown_types_end_it,
-    a_worker_without_handlers_ends,
-    misplaced_handlers_end_it,
 );
 
 async fn write(tx: Tx<'_>, handler: &str, event: &Event) -> Handled {
@@ -28,7 +26,6 @@ async fn write(tx: Tx<'_>, handler: &str, event: &Event) -> Handled {
 fn by_type(mut bed: Bed) -> crate::Result {
     let worker = bed
         .job()
-        .on("a", |event: Event, tx| async move { write(tx, "old", &event).await }.boxed())
         .on("a", |event: Event, tx| async move { write(tx, "a", &event).await }.boxed())
         .on("b", |event: Event, tx| async move { write(tx, "b", &event).await }.boxed())
         .otherwise(|event: Event, tx| async move { write(tx, "otherwise", &event).await }.boxed())
@@ -126,22 +123,4 @@ fn unknown_types_end_it(mut bed: Bed) -> crate::Result {
         assert!(bed.sink().is_empty() && bed.letters().is_empty());
         assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
     })
-}
-
-fn a_worker_without_handlers_ends(bed: Bed) -> crate::Result {
-    for worker in [bed.job().start(), bed.job().outside().start()] {
-        let error = worker.wait().unwrap_err();
-        assert!(matches!(&error, Error::InvalidValue { name: "the handler of a worker", .. }), "{error:?}");
-    }
-    Ok(())
-}
-
-fn misplaced_handlers_end_it(bed: Bed) -> crate::Result {
-    let both = bed.job().sinks().on_batch(|_| async { Ok(()) }.boxed()).start();
-    let early = bed.job().sinks().outside().decide(|_| Ok(Outcome::Done)).start();
-    for (worker, says) in [(both, "both for events and for batches"), (early, "before `outside`")] {
-        let error = worker.wait().unwrap_err().to_string();
-        assert!(error.contains(says), "{error}");
-    }
-    Ok(())
 }

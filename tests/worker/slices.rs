@@ -3,7 +3,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pgq_async::futures::FutureExt;
-use pgq_core::batch::Reader;
 use pgq_core::worker::{Notice, Outcome, WorkerOptions};
 use pgq_core::{Error, Event};
 
@@ -15,7 +14,6 @@ cases!(
     are_not_handled_again_by_another_worker,
     hold_retries_and_dead_letters,
     need_pgq_ext,
-    are_refused_elsewhere,
 );
 
 fn sliced() -> WorkerOptions {
@@ -130,16 +128,5 @@ fn need_pgq_ext(mut bed: Bed) -> crate::Result {
     assert!(matches!(&error, Error::NotInstalled { .. }), "{error:?}");
     assert!(error.to_string().contains("pgq_ext"), "{error}");
     assert!(bed.sink().is_empty());
-    Ok(())
-}
-
-fn are_refused_elsewhere(bed: Bed) -> crate::Result {
-    let member = bed.job_of(Reader::subconsumer("q", "m", "a")).options(sliced()).sinks().start();
-    let batches = bed.job().options(sliced()).on_batch(|_| async { Ok(()) }.boxed()).start();
-    let outside = bed.job().options(sliced()).outside().decide(|_| Ok(Outcome::Done)).start();
-    for worker in [member, batches, outside] {
-        let error = worker.wait().unwrap_err();
-        assert!(matches!(&error, Error::InvalidValue { name: "WorkerOptions::slice", .. }), "{error:?}");
-    }
     Ok(())
 }

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pgq_async::futures::FutureExt;
 use pgq_core::Event;
-use pgq_core::worker::{Notice, Outcome, WorkerState};
+use pgq_core::worker::{Notice, Outcome, WorkerState, WorkerStats};
 
 use crate::bed::{Bed, options, until, until_finished, until_working};
 use crate::driver::{Worker, sink};
@@ -87,6 +88,24 @@ fn sleeping(bed: &Bed, gate: &Gate, grace: Duration) -> Worker {
         .start()
 }
 
+/// No session of the database that begins from now on is ended for its client's absence: only a cancel request ends what it runs.
+fn only_cancels(bed: &mut Bed) {
+    bed.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_settings WHERE name = 'client_connection_check_interval') THEN \
+             EXECUTE format('ALTER DATABASE %I SET client_connection_check_interval = 0', current_database()); \
+         END IF; END $$",
+    );
+}
+
+/// Waits until it has stopped, but not for ever.
+fn stopped(
+    stop: impl FnOnce() -> pgq_core::Result<WorkerStats> + Send + 'static,
+) -> crate::Result<WorkerStats> {
+    let stopping = thread::spawn(stop);
+    until("it has stopped", || stopping.is_finished());
+    Ok(stopping.join().expect("it does not panic")?)
+}
+
 fn gave_up(notice: &Notice) -> bool {
     *notice == Notice::GaveUp
 }
@@ -129,7 +148,7 @@ fn outside_after_the_batch_in_hand(bed: Bed) -> crate::Result {
 fn gives_up(bed: &mut Bed, worker: Worker, gate: &Gate) -> crate::Result {
     bed.numbers(0..3);
     gate.until_begun();
-    let stats = worker.stop()?;
+    let stats = stopped(|| worker.stop())?;
     gate.open.store(true, Ordering::SeqCst);
     assert_eq!((stats.batches, stats.state, bed.notices.count(gave_up)), (0, WorkerState::Stopped, 1));
     assert!(bed.sink().is_empty());
@@ -141,6 +160,7 @@ fn gives_up(bed: &mut Bed, worker: Worker, gate: &Gate) -> crate::Result {
 }
 
 fn not_longer_than_its_grace(mut bed: Bed) -> crate::Result {
+    only_cancels(&mut bed);
     let gate = Gate::default();
     let worker = sleeping(&bed, &gate, Duration::from_millis(50));
     gives_up(&mut bed, worker, &gate)
@@ -153,13 +173,14 @@ fn outside_not_longer_than_its_grace(mut bed: Bed) -> crate::Result {
 }
 
 fn at_once_in_a_batch(mut bed: Bed) -> crate::Result {
+    only_cancels(&mut bed);
     let gate = Gate::default();
     let worker = sleeping(&bed, &gate, Duration::from_secs(3600));
     bed.numbers(0..3);
     let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
                     AND query LIKE 'SELECT pg_sleep%'";
     until("its statement runs", || bed.value::<i64>(sleeping) == 1);
-    let stats = worker.stop_now()?;
+    let stats = stopped(|| worker.stop_now())?;
     assert_eq!((stats.batches, bed.sink().len()), (0, 0));
     until("its statement is cancelled", || bed.value::<i64>(sleeping) == 0);
     Ok(())

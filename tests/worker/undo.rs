@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgq_async::futures::FutureExt;
-use pgq_core::Event;
-use pgq_core::worker::{Notice, Outcome, Undo};
+use pgq_core::worker::{Notice, Outcome, Undo, WorkerState};
+use pgq_core::{Error, Event};
 
-use crate::bed::{Bed, options, until_finished};
+use crate::bed::{Bed, options, until, until_finished};
 use crate::driver::sink;
 
 cases!(
@@ -15,6 +15,8 @@ cases!(
     a_swallowed_database_error,
     a_returned_database_error,
     a_deferred_constraint,
+    a_handler_that_ends_the_transaction,
+    a_handler_of_batches_that_ends_the_transaction,
     panics,
 );
 
@@ -121,6 +123,61 @@ fn a_deferred_constraint(mut bed: Bed) -> crate::Result {
     );
     let orphan = "INSERT INTO child VALUES (1)";
     BOTH.into_iter().try_for_each(|undo| spoilt(&mut bed, undo, orphan, false))
+}
+
+/// It ends the worker, whatever the handler returns.
+fn a_handler_that_ends_the_transaction(mut bed: Bed) -> crate::Result {
+    bed.produce([("a", "1"), ("b", "2"), ("a", "3")]);
+    for (undo, sql, fails) in [
+        (Undo::Event, "COMMIT", false),
+        (Undo::Event, "COMMIT", true),
+        (Undo::Event, "ROLLBACK; BEGIN", false),
+        (Undo::Event, "ROLLBACK; BEGIN", true),
+        (Undo::Batch, "COMMIT", false),
+        (Undo::Batch, "ROLLBACK", false),
+    ] {
+        let worker = bed
+            .job()
+            .options(options().undo(undo))
+            .otherwise(move |event: Event, tx| {
+                async move {
+                    if event.event_type.as_deref() == Some("b") {
+                        tx.run(sql).await?;
+                    }
+                    if fails { Err("no".into()) } else { Ok(Outcome::Done) }
+                }
+                .boxed()
+            })
+            .start();
+        until("it ends", || worker.stats().state == WorkerState::Stopped);
+        let error = worker.wait().unwrap_err();
+        assert!(matches!(&error, Error::TransactionEnded { .. }), "{undo:?} {sql}: {error:?}");
+        assert!(error.to_string().contains("`COMMIT` or `ROLLBACK`"), "{error}");
+        assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
+    }
+    let stopped = |notice: &Notice| matches!(notice, Notice::Stopped { error: Some(error) } if error.contains("ended the transaction"));
+    assert_eq!(bed.notices.count(stopped), 6);
+    Ok(())
+}
+
+fn a_handler_of_batches_that_ends_the_transaction(mut bed: Bed) -> crate::Result {
+    bed.numbers(1..=3);
+    let worker = bed
+        .job()
+        .on_batch(|batch| {
+            async move {
+                while batch.next_event().await?.is_some() {}
+                batch.run("COMMIT").await?;
+                Ok(())
+            }
+            .boxed()
+        })
+        .start();
+    until("it ends", || worker.stats().state == WorkerState::Stopped);
+    let error = worker.wait().unwrap_err();
+    assert!(matches!(&error, Error::TransactionEnded { event: None, .. }), "{error:?}");
+    assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
+    Ok(())
 }
 
 fn panics(mut bed: Bed) -> crate::Result {

@@ -41,10 +41,10 @@ impl Desk {
         limited(self.options.answer_limit.saturating_mul(parts.saturating_add(1)), asked).await?
     }
 
-    /// The span of an event.
-    pub(super) fn span(&self, event: &Event) -> Span {
+    /// The span of an event, after so many tries in this batch before.
+    pub(super) fn span(&self, event: &Event, tries: u32) -> Span {
         let parent = self.options.trace_parent.and_then(|extra| TraceParent::of(event, extra));
-        let span = event_span(event, parent.as_ref());
+        let span = event_span(event, tries, parent.as_ref());
         if let (Some(link), Some(parent)) = (&self.link_span, &parent) {
             link(&span, parent);
         }

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use pgq_core::Event;
-use pgq_core::worker::{Failure, FromEvent, IntoOutcome, Outcome};
+use pgq_core::worker::{Failure, FromEvent, IntoOutcome, Outcome, payload};
 use tokio_postgres::Transaction;
 
 use crate::Batch;
@@ -14,26 +14,26 @@ use crate::Batch;
 pub(super) type Handled = Result<Outcome, Failure>;
 
 pub(super) type EventHandler =
-    Box<dyn for<'t, 'c> FnMut(Event, &'t Transaction<'c>) -> BoxFuture<'t, Handled> + Send>;
+    Box<dyn for<'t, 'c> FnMut(Event, &'t mut Transaction<'c>) -> BoxFuture<'t, Handled> + Send>;
 
 pub(super) type BatchHandler =
     Box<dyn for<'b, 'c> FnMut(&'b mut Batch<'c>) -> BoxFuture<'b, Result<(), Failure>> + Send>;
 
-pub(super) type OutsideHandler = Box<dyn Fn(Event) -> BoxFuture<'static, Handled> + Send + Sync>;
+pub(super) type OutsideHandler = Box<dyn Fn(Event, u32) -> BoxFuture<'static, Handled> + Send + Sync>;
 
 /// For the events of a batch, or so many of them as are loaded at once.
 pub(super) type WindowHandler =
     Box<dyn Fn(Vec<Event>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
-pub(super) fn in_transaction<T, R, F>(mut handler: F) -> EventHandler
+pub(super) fn event_in_transaction<T, R, F>(mut handler: F) -> EventHandler
 where
     T: FromEvent,
     R: IntoOutcome + 'static,
-    F: for<'t, 'c> FnMut(T, &'t Transaction<'c>) -> BoxFuture<'t, R> + Send + 'static,
+    F: for<'t, 'c> FnMut(T, &'t mut Transaction<'c>) -> BoxFuture<'t, R> + Send + 'static,
 {
-    Box::new(move |event, transaction| match T::from_event(event) {
+    Box::new(move |event, transaction| match payload(event, 0) {
         Ok(payload) => handler(payload, transaction).map(R::into_outcome).boxed(),
-        Err(error) => future::ready(Err(Failure::decode(error))).boxed(),
+        Err(failure) => future::ready(Err(failure)).boxed(),
     })
 }
 
@@ -45,16 +45,16 @@ where
     Box::new(move |batch| handler(batch).map(|handled| handled.map_err(Failure::error)).boxed())
 }
 
-pub(super) fn outside_transaction<T, R, F, Fut>(handler: F) -> OutsideHandler
+pub(super) fn event_outside<T, R, F, Fut>(handler: F) -> OutsideHandler
 where
     T: FromEvent,
     R: IntoOutcome + 'static,
     F: Fn(T) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = R> + Send + 'static,
 {
-    Box::new(move |event| match T::from_event(event) {
+    Box::new(move |event, tries| match payload(event, tries) {
         Ok(payload) => handler(payload).map(R::into_outcome).boxed(),
-        Err(error) => future::ready(Err(Failure::decode(error))).boxed(),
+        Err(failure) => future::ready(Err(failure)).boxed(),
     })
 }
 

@@ -75,9 +75,18 @@ impl Handlers {
         let id = batch.info().id;
         let mut hand = Hand { batch, ledger, slices, desk, judge };
         desk.beside_heartbeat(id, self.handle(&mut hand)).await?;
+        // Between events, the savepoints show whether a handler has ended the transaction.
+        let begun = match self.batch.is_none() && hand.judge.wants_savepoints() {
+            true => Ok(()),
+            false => hand.run(savepoint::SET).await,
+        };
         let Hand { mut batch, ledger, judge, .. } = hand;
         let events = batch.open().tally();
-        desk.long_answer(events, batch.finish()).await.map_err(|error| match &self.batch {
+        let finished = match begun {
+            Ok(()) => desk.long_answer(events, batch.finish()).await,
+            Err(error) => Err(error),
+        };
+        finished.map_err(|error| match &self.batch {
             Some(_) => judge.batch_left_behind(&desk.reader, id, error),
             None => judge.left_behind(error),
         })?;
@@ -110,7 +119,7 @@ impl Handlers {
         let transaction = hand.batch.transaction();
         let cancel = transaction.cancel_token();
         let call = async { handler(event.clone(), transaction).await };
-        let handled = hand.desk.watch(Some(event), caught(call)).instrument(hand.desk.span(event)).await;
+        let handled = hand.desk.watch(Some(event), caught(call)).instrument(hand.desk.span(event, 0)).await;
         hand.cancel_if_late(&handled, cancel).await;
         handled
     }
@@ -135,10 +144,10 @@ impl Hand<'_, '_> {
     }
 
     async fn handled(&mut self, event: &Event, handled: Handled) -> Result<(), Unfinished> {
-        let handled = self.settle(handled).await?;
+        let handled = self.settle(event, handled).await?;
         let verdict = self.judge.in_transaction(event, handled);
         if verdict.undoes() {
-            self.undo().await?;
+            self.undo(event).await?;
         }
         self.ledger.settle(self.batch.open(), event, 0, verdict)?;
         self.ledger.progress(now());
@@ -147,14 +156,13 @@ impl Hand<'_, '_> {
 
     /// Keeps what the event wrote, if its handler says that it is done. A transaction that is aborted all the same is the event's
     /// failure.
-    async fn settle(&mut self, handled: Handled) -> Result<Handled> {
+    async fn settle(&mut self, event: &Event, handled: Handled) -> Result<Handled> {
         if !self.judge.wants_savepoints() || !matches!(handled, Ok(Outcome::Done)) {
             return Ok(handled);
         }
         match self.run(self.judge.keep()).await {
             Ok(()) => Ok(handled),
-            Err(error) if error.is_connection() => Err(error),
-            Err(error) => Ok(Err(Failure::error(error))),
+            Err(error) => savepoint::not_kept(event.id, error).map(Err),
         }
     }
 
@@ -165,7 +173,7 @@ impl Hand<'_, '_> {
         }
     }
 
-    async fn undo(&mut self) -> Result<()> {
+    async fn undo(&mut self, event: &Event) -> Result<()> {
         if !self.judge.wants_savepoints() {
             return Ok(());
         }
@@ -178,13 +186,14 @@ impl Hand<'_, '_> {
             pending::<Result<()>>().await
         };
         let undone = select(pin!(self.run(savepoint::UNDO)), pin!(left_over)).await.factor_first().0;
-        match undone {
+        let undone = match undone {
             // A cancel request that was meant for the statement before came late.
             Err(error) if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => {
                 self.run(savepoint::UNDO).await
             }
             undone => undone,
-        }
+        };
+        undone.map_err(|error| savepoint::explain(Some(event.id), error))
     }
 
     async fn run(&mut self, sql: &str) -> Result<()> {

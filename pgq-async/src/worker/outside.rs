@@ -25,10 +25,11 @@ use crate::fault_point::reach;
 use crate::{Batch, LoadedBatch};
 
 /// Handlers that work without a transaction.
+#[derive(Default)]
 pub(super) struct Handlers {
     pub(super) routes: Routes<OutsideHandler>,
     pub(super) window: Option<WindowHandler>,
-    pub(super) at_once: usize,
+    pub(super) at_once: Option<usize>,
     pub(super) key: Option<Key>,
 }
 
@@ -41,12 +42,6 @@ struct Hand<'h> {
     ledger: Option<Ledger>,
     desk: &'h Desk,
     judge: &'h mut Judge,
-}
-
-impl Default for Handlers {
-    fn default() -> Self {
-        Self { routes: Routes::default(), window: None, at_once: 1, key: None }
-    }
 }
 
 impl Handlers {
@@ -102,7 +97,7 @@ impl Handlers {
     }
 
     async fn each(&self, hand: &mut Hand<'_>, window: Vec<Event>) -> Result<(), Unfinished> {
-        let mut lanes = Lanes::new(self.at_once);
+        let mut lanes = Lanes::new(self.at_once.unwrap_or(1));
         for event in window {
             lanes.push(self.key.as_ref().map(|key| key(&event)), event);
         }
@@ -126,8 +121,9 @@ impl Handlers {
         reach(&desk.reader, Point::BeforeHandler).await?;
         let handled = match self.routes.find(&turn.event) {
             Ok(handler) => {
-                let call = async { handler(turn.event.clone()).await };
-                desk.watch(Some(&turn.event), caught(call)).instrument(desk.span(&turn.event)).await
+                let span = desk.span(&turn.event, turn.tries);
+                let call = async { handler(turn.event.clone(), turn.tries).await };
+                desk.watch(Some(&turn.event), caught(call)).instrument(span).await
             }
             Err(unknown) => Err(unknown),
         };

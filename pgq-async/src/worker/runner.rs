@@ -1,4 +1,5 @@
 use std::pin::pin;
+use std::thread;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -23,22 +24,25 @@ pub(super) struct Runner {
     pub(super) work: Work,
     pub(super) link: Option<Link>,
     pub(super) stopping: Stopping,
-    pub(super) _ended: Ended,
+    pub(super) ended: Ended,
 }
 
 /// Tells that the worker has ended, however it does.
-pub(super) struct Ended(pub(super) Journal);
+pub(super) struct Ended {
+    pub(super) journal: Journal,
+    pub(super) error: Option<String>,
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.ended();
+        let panicked = || thread::panicking().then(|| "it panicked".to_owned());
+        self.journal.ended(self.error.take().or_else(panicked));
     }
 }
 
 impl Runner {
     /// Runs until it is stopped, or something will not pass by itself.
     pub(super) async fn run(mut self) -> Result<()> {
-        self.work.check(&self.desk)?;
         let end = loop {
             match self.routine.next(now()) {
                 Action::End(end) => break end,
@@ -50,6 +54,7 @@ impl Runner {
         if let Some(link) = self.link.take() {
             link.close().await;
         }
+        self.ended.error = end.as_ref().err().map(|error| format!("{error:?}"));
         end
     }
 

@@ -48,6 +48,21 @@ impl Stopper {
     /// Stops the worker when the process gets SIGTERM or SIGINT: the first one like [`stop`](Self::stop), the second one like
     /// [`stop_now`](Self::stop_now). On a task of its own, which ends with the worker; from then on the process ignores both.
     ///
+    /// ```no_run
+    /// use pgq_async::pgq_core::Event;
+    /// use pgq_async::{Consumer, Worker};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = Worker::builder("dbname=shop".parse()?, Consumer::new("orders", "mail"))
+    ///     .outside()
+    ///     .otherwise(|event: Event| async move { println!("{}", event.id) });
+    /// worker.stopper().stop_on_signals()?;
+    /// let stats = worker.run().await?; // until `kill`, or Ctrl-C
+    /// println!("{} events", stats.events.done);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// That of the operating system, if it takes no handler.
     ///

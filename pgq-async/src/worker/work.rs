@@ -1,4 +1,5 @@
-use pgq_core::worker::{Handling, Judge, Worked};
+use pgq_core::batch::Reader;
+use pgq_core::worker::{Handling, Judge, Worked, WorkerOptions};
 use pgq_core::{NextBatch, Result};
 use tokio_postgres::Client;
 
@@ -15,16 +16,16 @@ pub(super) struct Work {
 
 impl Work {
     /// Checks that there are handlers, and that the options befit them.
-    pub(super) fn check(&self, desk: &Desk) -> Result<()> {
+    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<()> {
         let Self { in_transaction, outside } = self;
         let handling = match outside {
             Some(_) if !in_transaction.is_empty() => return Err(Handling::misplaced()),
-            Some(outside) => {
-                Handling::of(&outside.routes, outside.window.as_ref()).map(|_| Handling::Outside)?
+            Some(outside::Handlers { routes, window, at_once, key }) => {
+                Handling::outside(routes, window.as_ref(), *at_once, key.as_ref())?
             }
-            None => Handling::of(&in_transaction.routes, in_transaction.batch.as_ref())?,
+            None => Handling::in_transaction(&in_transaction.routes, in_transaction.batch.as_ref())?,
         };
-        desk.options.check(&desk.reader, handling)
+        handling.check(options, reader)
     }
 
     /// Handles a batch and finishes it.

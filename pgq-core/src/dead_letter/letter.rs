@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use crate::answer::Columns;
+use crate::worker::FailureKind;
 use crate::{Event, Result};
 
 /// Numbers a dead letter of a database. Increasing, with gaps.
@@ -24,7 +25,7 @@ pub struct DeadLetter {
     pub subconsumer: Option<String>,
     /// The event, as it was delivered last.
     pub event: Event,
-    /// Why, in a word or two.
+    /// Why, in a word or two: one of the [kinds](Self::kind) of failures where a worker gave it up, else what the program said.
     pub reason: String,
     /// Why, at length.
     pub error: Option<String>,
@@ -35,6 +36,21 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// The kind of failure that a worker gave the event up for: an error of the handler, a panic, a payload that it cannot take, and so on.
+    /// `None` where the reason is another one, as `Batch::dead_letter` may say.
+    ///
+    /// ```
+    /// # use pgq_core::DeadLetter;
+    /// use pgq_core::worker::FailureKind;
+    ///
+    /// fn is_to_be_replayed(letter: &DeadLetter) -> bool {
+    ///     matches!(letter.kind(), Some(FailureKind::Decode | FailureKind::UnknownType))
+    /// }
+    /// ```
+    pub fn kind(&self) -> Option<FailureKind> {
+        FailureKind::of_reason(&self.reason)
+    }
+
     pub(super) fn decode(row: &Row, function: &'static str) -> Result<Self> {
         let event = Event::try_from(row)?;
         let mut columns = Columns::of(row, function).skip(10);

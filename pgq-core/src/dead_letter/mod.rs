@@ -112,6 +112,15 @@ pub fn replay_as_new(letters: &[LetterId]) -> Call<'static, u64> {
     Call::new("pgq_dead.replay_as_new", Role::Admin, SQL, many).bind(ids(letters))
 }
 
+/// Removes letters, with the events in them, and tells how many letters that were: those that are gone already do not count. Wraps
+/// `pgq_dead.discard(bigint[])`.
+///
+/// # Errors
+/// [`Error::NotInstalled`](crate::Error::NotInstalled). Takes `pgq_admin`.
+pub fn discard(letters: &[LetterId]) -> Call<'static, u64> {
+    Call::new("pgq_dead.discard", Role::Admin, "SELECT pgq_dead.discard($1)", many).bind(ids(letters))
+}
+
 /// Removes letters that are as old as that, rounded up to whole seconds, or older, and tells how many; of all queues or consumers where
 /// they are `None`. Wraps `pgq_dead.purge(text, text, interval)`.
 ///

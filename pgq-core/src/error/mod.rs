@@ -245,10 +245,26 @@ pub enum Error {
         failure: String,
     },
 
+    /// A handler ended the transaction of its batch. What was written before may be committed though the batch is not finished, or is rolled
+    /// back though its events count as done; the batch comes again.
+    #[error(
+        "{}a handler ended the transaction of its batch (`COMMIT` or `ROLLBACK`): leave that to the worker; a savepoint \
+         (`Transaction::transaction`) undoes a part, and `WorkerBuilder::outside` is for work that is to commit by itself",
+        of(event)
+    )]
+    #[non_exhaustive]
+    TransactionEnded {
+        /// The event that was handled, if it is known which.
+        event: Option<EventId>,
+        /// What the server said.
+        source: DatabaseError,
+    },
+
     /// A worker could need dead letters, and there are none.
     #[error(
         "events that fail for good become dead letters, but there is no schema `pgq_dead` that this user may add to: install it \
-         (`Installer::new().only(Schema::ALL)`), or choose other `RetryPolicy::exhausted` and `WorkerOptions::unknown`"
+         (`Installer::new().only(Schema::ALL)`), or choose other `RetryPolicy::exhausted`, `WorkerOptions::unknown` and \
+         `WorkerOptions::undecodable`"
     )]
     NoDeadLetters,
 

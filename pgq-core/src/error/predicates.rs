@@ -68,6 +68,7 @@ impl Error {
             | Self::NotInstalled { source, .. }
             | Self::Encoding { source }
             | Self::EventTimestamp { source, .. }
+            | Self::TransactionEnded { source, .. }
             | Self::Installation(Installation::Step { source, .. })
             | Self::Database { source, .. } => Some(source),
             Self::ReadOnly { source }

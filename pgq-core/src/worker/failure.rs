@@ -108,16 +108,30 @@ impl fmt::Display for Failure {
     }
 }
 
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl FailureKind {
+    const ALL: [Self; 6] =
+        [Self::Error, Self::Panic, Self::Timeout, Self::Decode, Self::UnknownType, Self::Asked];
+
+    /// The one that is meant by the reason of a dead letter.
+    pub(crate) fn of_reason(reason: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.reason() == reason)
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Timeout => "timeout",
             Self::Decode => "decode",
             Self::UnknownType => "unknown type",
             Self::Asked => "asked for",
-        })
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
     }
 }
 
@@ -179,6 +193,14 @@ mod tests {
         let own = Failure::error(Outer(Error::TickerStopped));
         assert!(!own.is_transient() && !own.is_connection());
         assert_eq!(own.text(), "outer: the ticker is stopped");
+    }
+
+    #[test]
+    fn the_reason_of_a_letter_tells_the_kind() {
+        for kind in FailureKind::ALL {
+            assert_eq!(FailureKind::of_reason(&kind.to_string()), Some(kind));
+        }
+        assert_eq!(FailureKind::of_reason("nobody wants it"), None);
     }
 
     #[test]

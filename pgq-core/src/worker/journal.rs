@@ -1,7 +1,8 @@
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Notice, WorkerState, WorkerStats};
+use super::{Notice, WorkerStats};
 
 /// Where all goes that a worker tells: statistics, log, metrics, and the callback. Clones are the same journal.
 #[derive(Clone)]
@@ -48,11 +49,12 @@ impl Journal {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner).stats.clone()
     }
 
-    /// Takes down that the worker has ended.
-    pub fn ended(&self) {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.stats.state = WorkerState::Stopped;
-        inside.stats.batch = None;
+    /// Takes down that the worker has ended, and with what, if nobody told it to. A callback that panics does no more harm.
+    pub fn ended(&self, error: Option<String>) {
+        let note = || self.note(&Notice::Stopped { error });
+        if panic::catch_unwind(AssertUnwindSafe(note)).is_err() {
+            tracing::error!("the callback for notices panicked");
+        }
     }
 
     fn log(&self, notice: &Notice) {
@@ -71,7 +73,9 @@ impl Journal {
             | Notice::Moved { .. }
             | Notice::Stuck { .. }
             | Notice::GaveUp => tracing::warn!(queue, consumer, "{notice}"),
-            Notice::Dead { .. } => tracing::error!(queue, consumer, "{notice}"),
+            Notice::Dead { .. } | Notice::Stopped { error: Some(_) } => {
+                tracing::error!(queue, consumer, "{notice}")
+            }
             _ => tracing::info!(queue, consumer, "{notice}"),
         }
     }

@@ -1,9 +1,9 @@
 use tokio_postgres::error::SqlState;
 
 use super::retry_policy::attempt;
+use super::unhandled::Rules;
 use super::{
-    Failure, FailureKind, Outcome, RetryPolicy, Undo, Unfinished, UnknownType, Verdict, WorkerOptions,
-    savepoint,
+    Failure, FailureKind, Outcome, RetryPolicy, Undo, Unfinished, Verdict, WorkerOptions, savepoint,
 };
 use crate::batch::Reader;
 use crate::{BatchId, Error, Event, EventId};
@@ -12,7 +12,7 @@ use crate::{BatchId, Error, Event, EventId};
 #[derive(Debug)]
 pub struct Judge {
     retries: RetryPolicy,
-    unknown: UnknownType,
+    rules: Rules,
     undo: Undo,
     random: fastrand::Rng,
     again: Option<(EventId, u32)>,
@@ -34,8 +34,9 @@ impl Judge {
 
     /// Judges as the options say.
     pub fn new(options: &WorkerOptions, random: fastrand::Rng) -> Self {
-        let WorkerOptions { retries, unknown, undo, .. } = options.clone();
-        Self { retries, unknown, undo, random, again: None, careful: false, checks: false, batch: None }
+        let WorkerOptions { retries, unknown, undecodable, undo, .. } = options.clone();
+        let rules = Rules { unknown, undecodable };
+        Self { retries, rules, undo, random, again: None, careful: false, checks: false, batch: None }
     }
 
     /// Whether there is to be a savepoint before each event of the batch that begins.
@@ -58,7 +59,7 @@ impl Judge {
     /// Judges an event that was handled without a transaction, for the `tries`th time before in this batch.
     pub fn outside(&mut self, event: &Event, tries: u32, handled: Result<Outcome, Failure>) -> Verdict {
         let attempt = attempt(event).saturating_add(tries);
-        self.retries.judge(attempt, self.unknown, handled, self.random.f64())
+        self.retries.judge(attempt, self.rules, handled, self.random.f64())
     }
 
     /// What an error means that came between or after the handlers of a batch. It can be some handler's: the transaction is aborted, or a
@@ -70,7 +71,7 @@ impl Judge {
         } else if state.starts_with("23") && !self.checks {
             (self.careful, self.checks) = (true, true);
         } else {
-            return error.into();
+            return savepoint::explain(None, error).into();
         }
         Unfinished::Redo
     }
@@ -83,7 +84,7 @@ impl Judge {
         if aborted || matches!(error, Error::BatchUnread { .. }) {
             return self.batch(reader, id, Failure::error(error));
         }
-        error.into()
+        savepoint::explain(None, error).into()
     }
 
     /// The statement that keeps what an event wrote.
@@ -104,7 +105,7 @@ impl Judge {
     pub fn window(&mut self, reader: &Reader, id: BatchId, failure: Failure) -> Unfinished {
         let before = self.batch.take().filter(|before| before.id == id).map_or(0, |before| before.failures);
         let failures = before.saturating_add(1);
-        let verdict = self.retries.judge(failures, self.unknown, Err(failure), self.random.f64());
+        let verdict = self.retries.judge(failures, self.rules, Err(failure), self.random.f64());
         let (given_up, unfinished) = match verdict {
             Verdict::Dead(failure) => (Some(failure), Unfinished::Redo),
             Verdict::Retry(pause, Some(failure)) => (None, Unfinished::Batch(failure, pause)),

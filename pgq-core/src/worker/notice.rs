@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::rough::Rough;
 use super::{FailureKind, NoTicks};
 use crate::{BatchId, EventId, TickId};
 
@@ -126,6 +127,11 @@ pub enum Notice {
     Stopping,
     /// The time it had to stop in is over: the batch in hand is given back.
     GaveUp,
+    /// It has ended: the last notice.
+    Stopped {
+        /// What it ended with, if nobody told it to stop.
+        error: Option<String>,
+    },
 }
 
 /// What became of the events of a batch.
@@ -168,33 +174,42 @@ impl fmt::Display for Notice {
             }
             Self::Finished { batch, events, took, .. } => write!(
                 f,
-                "batch {batch} is finished in {took:?}: {} done, {} retried, {} dead",
-                events.done, events.retried, events.dead
+                "batch {batch} is finished in {}: {} done, {} retried, {} dead",
+                Rough(*took),
+                events.done,
+                events.retried,
+                events.dead
             ),
             Self::Retried { event, attempt, after, kind, error } => {
-                write!(f, "event {event} failed at attempt {attempt}, the next in {after:?}: {kind}: {error}")
+                let after = Rough(*after);
+                write!(f, "event {event} failed at attempt {attempt}, the next in {after}: {kind}: {error}")
             }
             Self::Dead { event, attempt, kind, error } => {
                 write!(f, "event {event} is dead after attempt {attempt}: {kind}: {error}")
             }
             Self::RolledBack { error, pause, .. } => {
-                write!(f, "rolled back, the next try in {pause:?}: {error}")
+                write!(f, "rolled back, the next try in {}: {error}", Rough(*pause))
             }
             Self::Lost { batch } => write!(f, "batch {batch} was taken away, its work is rolled back"),
             Self::NoTicks { age, waiting, cause } => {
-                write!(f, "about {waiting} events wait, and the last tick was {age:.0?} ago: {cause}")
+                write!(f, "about {waiting} events wait, and the last tick was {} ago: {cause}", Rough(*age))
             }
             Self::TicksAgain => f.write_str("ticks come again"),
             Self::Deaf { poll } => write!(
                 f,
-                "no notification ever comes on `pgq_tick` (a pooler in between, or a ticker that does not notify?): looking every {poll:?}"
+                "no notification ever comes on `pgq_tick` (a pooler in between, or a ticker that does not notify?): looking every {}",
+                Rough(*poll)
             ),
             Self::Moved { from, to } => {
                 write!(f, "the consumer was left at tick {from} and stands at tick {to}: somebody moved it")
             }
-            Self::Stuck { event, since } => write!(f, "a handler has been at event {event} for {since:.0?}"),
+            Self::Stuck { event, since } => {
+                write!(f, "a handler has been at event {event} for {}", Rough(*since))
+            }
             Self::Stopping => f.write_str("stopping after the batch in hand"),
             Self::GaveUp => f.write_str("the batch in hand is given back: it was not done in time"),
+            Self::Stopped { error: None } => f.write_str("stopped"),
+            Self::Stopped { error: Some(error) } => write!(f, "stopped: {error}"),
         }
     }
 }

@@ -1,8 +1,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Exhausted, RetryPolicy, Routes, UnknownType};
-use crate::batch::Reader;
+use super::{Exhausted, RetryPolicy, Undecodable, UnknownType};
 use crate::{Error, Result};
 
 /// How a worker behaves. What it does with events is said to its builder.
@@ -13,6 +12,8 @@ pub struct WorkerOptions {
     pub retries: RetryPolicy,
     /// What becomes of events of a type that no handler is there for.
     pub unknown: UnknownType,
+    /// What becomes of events whose payload is not what their handler takes.
+    pub undecodable: Undecodable,
     /// What is undone when an event fails.
     pub undo: Undo,
     /// How the worker learns of new batches.
@@ -110,46 +111,12 @@ pub enum Extra {
     Four,
 }
 
-/// What a worker gives to its handlers, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Handling {
-    /// Event by event, in the transaction of the batch.
-    Event,
-    /// The batch, in its transaction.
-    Batch,
-    /// Events, without a transaction.
-    Outside,
-}
-
-impl Handling {
-    /// That of a worker with these handlers, in the transaction.
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`] where there is none, or one for events and one for batches.
-    pub fn of<H, B>(routes: &Routes<H>, batch: Option<&B>) -> Result<Self> {
-        match (routes.is_empty(), batch) {
-            (false, None) => Ok(Self::Event),
-            (true, Some(_)) => Ok(Self::Batch),
-            (true, None) => Err(refused("missing", "all events would be of an unknown type")),
-            (false, Some(_)) => Err(refused("both for events and for batches", "it is the one or the other")),
-        }
-    }
-
-    /// The error of a worker that was given handlers before it was told that they are to be outside of the transaction.
-    pub fn misplaced() -> Error {
-        refused("set before `outside`", "it would be in the transaction")
-    }
-}
-
-fn refused(value: &str, reason: &'static str) -> Error {
-    Error::InvalidValue { name: "the handler of a worker", value: value.to_owned(), reason }
-}
-
 impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             retries: RetryPolicy::default(),
             unknown: UnknownType::default(),
+            undecodable: Undecodable::default(),
             undo: Undo::default(),
             wakeup: Wakeup::default(),
             poll: Duration::from_secs(1),
@@ -184,6 +151,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn unknown(mut self, unknown: UnknownType) -> Self {
         self.unknown = unknown;
+        self
+    }
+
+    /// Sets [`undecodable`](field@Self::undecodable).
+    #[must_use]
+    pub fn undecodable(mut self, undecodable: Undecodable) -> Self {
+        self.undecodable = undecodable;
         self
     }
 
@@ -278,23 +252,36 @@ impl WorkerOptions {
         self
     }
 
-    /// Checks that they befit a worker that reads and handles in this way.
+    /// Checks that each value makes sense by itself.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`](crate::Error::InvalidValue)
-    pub fn check(&self, reader: &Reader, handling: Handling) -> Result<()> {
-        let Some(events) = self.slice else { return Ok(()) };
-        let reason = match handling {
-            _ if reader.sub().is_some() => "the batch of a subconsumer can go to another one in the middle",
-            Handling::Batch => "the handler is one for whole batches",
-            Handling::Outside => "the handlers are outside of the transaction",
-            Handling::Event => return Ok(()),
-        };
-        Err(Error::InvalidValue { name: "WorkerOptions::slice", value: events.to_string(), reason })
+    /// [`Error::InvalidValue`]
+    pub(super) fn check(&self) -> Result<()> {
+        let times = [
+            ("WorkerOptions::poll", Some(self.poll), "the worker would ask without a pause"),
+            ("WorkerOptions::answer_limit", Some(self.answer_limit), "no answer comes in no time"),
+            (
+                "WorkerOptions::handler_limit",
+                self.handler_limit,
+                "no handler ends in no time: leave it out to set none",
+            ),
+            ("WorkerOptions::stuck_after", Some(self.stuck_after), "there would be notices without a pause"),
+            (
+                "WorkerOptions::no_ticks_after",
+                Some(self.no_ticks_after),
+                "the worker would look without a pause",
+            ),
+        ];
+        match times.into_iter().find(|(_, time, _)| time.is_some_and(|time| time.is_zero())) {
+            Some((name, _, reason)) => Err(Error::InvalidValue { name, value: "zero".to_owned(), reason }),
+            None => self.retries.check(),
+        }
     }
 
     /// Whether an event can become a dead letter without its handler asking for it.
     pub(super) fn needs_dead_letters(&self) -> bool {
-        self.retries.exhausted == Exhausted::DeadLetter || self.unknown == UnknownType::DeadLetter
+        self.retries.exhausted == Exhausted::DeadLetter
+            || self.unknown == UnknownType::DeadLetter
+            || self.undecodable == Undecodable::DeadLetter
     }
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use super::unhandled::{Rules, Undecodable, UnknownType};
 use super::{Failure, FailureKind, Outcome};
-use crate::Event;
+use crate::{Error, Event};
 
 /// What becomes of an event that fails: it is retried after a pause that grows, and after so many deliveries it is given up.
 ///
@@ -32,24 +33,8 @@ pub enum Exhausted {
     DeadLetter,
     /// It goes on being retried, after the longest pause.
     Retry,
-    /// The worker ends with [`Error::EventFailed`](crate::Error::EventFailed) or
-    /// [`Error::BatchFailed`](crate::Error::BatchFailed), and the batch stays open.
-    Stop,
-}
-
-/// What becomes of events of a type that no handler is there for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnknownType {
-    /// They become dead letters at once. Takes the schema `pgq_dead`. A consumer gets the events of all types: where only some are meant for
-    /// it, choose those by a filter of the consumer, or [`Finish`](Self::Finish) the others.
-    #[default]
-    DeadLetter,
-    /// They are retried like those that fail: another version of the program may know them.
-    Retry,
-    /// They count as done.
-    Finish,
-    /// The worker ends with [`Error::EventFailed`](crate::Error::EventFailed), and the batch stays open.
+    /// The worker ends with [`Error::EventFailed`] or
+    /// [`Error::BatchFailed`], and the batch stays open.
     Stop,
 }
 
@@ -125,11 +110,37 @@ impl RetryPolicy {
         Duration::try_from_secs_f64(pause).unwrap_or(self.longest).min(NEVER)
     }
 
+    /// Checks that each value makes sense.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`]
+    pub(super) fn check(&self) -> crate::Result<()> {
+        let Self { attempts, first, longest, jitter, .. } = self;
+        let (name, value, reason) = if *attempts == 0 {
+            (
+                "RetryPolicy::attempts",
+                attempts.to_string(),
+                "an event is delivered once at least: set 1 to retry none",
+            )
+        } else if first > longest {
+            (
+                "the first of RetryPolicy::pauses",
+                format!("{first:?}"),
+                "it is over the longest one: they grow",
+            )
+        } else if !(0.0..=1.0).contains(jitter) {
+            ("RetryPolicy::jitter", jitter.to_string(), "it is a part of the pause: set 0 to 1")
+        } else {
+            return Ok(());
+        };
+        Err(Error::InvalidValue { name, value, reason })
+    }
+
     /// Judges what the delivery number `attempt` of an event came to.
     pub(super) fn judge(
         &self,
         attempt: u32,
-        unknown: UnknownType,
+        rules: Rules,
         handled: Result<Outcome, Failure>,
         chance: f64,
     ) -> Verdict {
@@ -139,10 +150,14 @@ impl RetryPolicy {
             Ok(Outcome::Dead(reason)) => return Verdict::Dead(Failure::asked(reason)),
             Err(failure) => failure,
         };
-        match (failure.kind(), unknown) {
-            (FailureKind::UnknownType, UnknownType::Finish) => return Verdict::Done,
-            (FailureKind::UnknownType, UnknownType::DeadLetter) => return Verdict::Dead(failure),
-            (FailureKind::UnknownType, UnknownType::Stop) => return Verdict::Stop(failure),
+        match (failure.kind(), rules.unknown, rules.undecodable) {
+            (FailureKind::UnknownType, UnknownType::Finish, _) => return Verdict::Done,
+            (FailureKind::UnknownType, UnknownType::DeadLetter, _)
+            | (FailureKind::Decode, _, Undecodable::DeadLetter) => return Verdict::Dead(failure),
+            (FailureKind::UnknownType, UnknownType::Stop, _)
+            | (FailureKind::Decode, _, Undecodable::Stop) => {
+                return Verdict::Stop(failure);
+            }
             _ => {}
         }
         match self.exhausted {
@@ -183,7 +198,7 @@ mod tests {
     #[test]
     fn the_last_attempt_gives_up() {
         let policy = RetryPolicy::new().attempts(3);
-        let judge = |policy: &RetryPolicy, attempt| policy.judge(attempt, UnknownType::Retry, failed(), 0.5);
+        let judge = |policy: &RetryPolicy, attempt| policy.judge(attempt, Rules::default(), failed(), 0.5);
         assert!(matches!(judge(&policy, 2), Verdict::Retry(pause, Some(_)) if pause.as_secs() == 20));
         assert!(matches!(judge(&policy, 3), Verdict::Dead(_)));
         assert!(matches!(judge(&policy.clone().exhausted(Exhausted::Stop), 3), Verdict::Stop(_)));
@@ -198,7 +213,7 @@ mod tests {
             assert_eq!(policy.clone().jitter(jitter).pause(2, 0.9), NEVER);
         }
         let wish = Ok(Outcome::Retry(Duration::MAX));
-        let verdict = policy.judge(1, UnknownType::Retry, wish, 0.5);
+        let verdict = policy.judge(1, Rules::default(), wish, 0.5);
         assert!(matches!(verdict, Verdict::Retry(NEVER, None)), "{verdict:?}");
     }
 
@@ -206,16 +221,51 @@ mod tests {
     fn a_wish_is_no_failure() {
         let policy = RetryPolicy::new().attempts(1);
         let wish = Ok(Outcome::Retry(Duration::from_secs(3)));
-        assert!(matches!(policy.judge(9, UnknownType::Retry, wish, 0.5), Verdict::Retry(_, None)));
+        assert!(matches!(policy.judge(9, Rules::default(), wish, 0.5), Verdict::Retry(_, None)));
     }
 
     #[test]
     fn unknown_types_follow_their_own_rule() {
         let policy = RetryPolicy::new();
-        let judge = |unknown| policy.judge(1, unknown, Err(Failure::unknown_type(None)), 0.5);
+        let rules = |unknown| Rules { unknown, ..Rules::default() };
+        let judge = |unknown| policy.judge(1, rules(unknown), Err(Failure::unknown_type(None)), 0.5);
         assert!(matches!(judge(UnknownType::Finish), Verdict::Done));
         assert!(matches!(judge(UnknownType::DeadLetter), Verdict::Dead(_)));
         assert!(matches!(judge(UnknownType::Retry), Verdict::Retry(_, Some(_))));
         assert!(matches!(judge(UnknownType::Stop), Verdict::Stop(_)));
+    }
+
+    #[test]
+    fn undecodable_payloads_follow_their_own_rule() {
+        let policy = RetryPolicy::new();
+        let judge = |undecodable| {
+            let failure = Failure::decode(Error::TickerStopped);
+            policy.judge(1, Rules { undecodable, ..Rules::default() }, Err(failure), 0.5)
+        };
+        assert!(matches!(judge(Undecodable::default()), Verdict::Dead(_)));
+        assert!(matches!(judge(Undecodable::Retry), Verdict::Retry(_, Some(_))));
+        assert!(matches!(judge(Undecodable::Stop), Verdict::Stop(_)));
+        assert!(matches!(policy.judge(1, Rules::default(), failed(), 0.5), Verdict::Retry(..)));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        let says = |policy: RetryPolicy| policy.check().map_err(|error| error.to_string());
+        let minute = Duration::from_secs(60);
+        assert_eq!(says(RetryPolicy::new().attempts(1).jitter(0.0).pauses(minute, minute)), Ok(()));
+        assert_eq!(says(RetryPolicy::new().jitter(1.0).pauses(Duration::ZERO, Duration::ZERO)), Ok(()));
+        for (policy, start) in [
+            (RetryPolicy::new().attempts(0), "RetryPolicy::attempts cannot be 0: "),
+            (RetryPolicy::new().jitter(-0.1), "RetryPolicy::jitter cannot be -0.1: "),
+            (RetryPolicy::new().jitter(1.1), "RetryPolicy::jitter cannot be 1.1: "),
+            (RetryPolicy::new().jitter(f64::NAN), "RetryPolicy::jitter cannot be NaN: "),
+            (
+                RetryPolicy::new().pauses(minute, minute / 2),
+                "the first of RetryPolicy::pauses cannot be 60s: ",
+            ),
+        ] {
+            let refused = says(policy).unwrap_err();
+            assert!(refused.starts_with(start), "{refused}");
+        }
     }
 }

@@ -8,23 +8,40 @@ use crate::Event;
 pub struct Routes<H> {
     by_type: BTreeMap<String, H>,
     otherwise: Option<H>,
+    twice: Option<String>,
 }
 
 impl<H> Default for Routes<H> {
     fn default() -> Self {
-        Self { by_type: BTreeMap::new(), otherwise: None }
+        Self { by_type: BTreeMap::new(), otherwise: None, twice: None }
     }
 }
 
 impl<H> Routes<H> {
-    /// Sets the handler for events of that type, in place of an earlier one.
+    /// Sets the handler for events of that type.
     pub fn on(&mut self, event_type: impl Into<String>, handler: H) {
-        self.by_type.insert(event_type.into(), handler);
+        let event_type = event_type.into();
+        if self.by_type.contains_key(&event_type) {
+            self.set_twice(format!("events of type {event_type:?}"));
+        }
+        self.by_type.insert(event_type, handler);
     }
 
     /// Sets the handler for all other events.
     pub fn otherwise(&mut self, handler: H) {
-        self.otherwise = Some(handler);
+        if self.otherwise.replace(handler).is_some() {
+            self.set_twice("events of other types");
+        }
+    }
+
+    /// Takes down that a handler for this was set in place of another one.
+    pub fn set_twice(&mut self, what: impl Into<String>) {
+        self.twice = Some(what.into());
+    }
+
+    /// What has two handlers, if something has.
+    pub fn twice(&self) -> Option<&str> {
+        self.twice.as_deref()
     }
 
     /// Whether there is no handler at all.

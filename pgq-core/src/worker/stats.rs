@@ -77,6 +77,12 @@ impl WorkerStats {
                 self.lost += 1;
             }
             Notice::Stopping => self.in_state(WorkerState::Stopping),
+            Notice::Stopped { error } => {
+                (self.state, self.batch) = (WorkerState::Stopped, None);
+                if error.is_some() {
+                    self.trouble.clone_from(error);
+                }
+            }
             _ => {}
         }
         if let Notice::Retried { kind, .. } | Notice::Dead { kind, .. } = notice {

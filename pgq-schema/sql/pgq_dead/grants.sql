@@ -9,5 +9,6 @@ grant execute on function
 grant execute on function
     pgq_dead.replay_to_consumer(bigint[]),
     pgq_dead.replay_as_new(bigint[]),
+    pgq_dead.discard(bigint[]),
     pgq_dead.purge(text, text, interval)
     to pgq_admin;

@@ -97,6 +97,26 @@ comment on function pgq_dead.replay_as_new(bigint[]) is
 and removes the letters; returns how many there were. Fails, and changes nothing, if a queue is gone or accepts
 no events. Takes a read committed transaction.';
 
+create or replace function pgq_dead.discard(x_letter_ids bigint[])
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count     bigint;
+begin
+    delete from pgq_dead.letter
+    where letter_id = any (x_letter_ids);
+
+    get diagnostics v_count = row_count;
+    return v_count;
+end;
+$$;
+
+comment on function pgq_dead.discard(bigint[]) is
+    'Removes letters, with the events in them, and returns how many there were.';
+
 create or replace function pgq_dead.purge(x_queue text, x_consumer text, x_older_than interval)
 returns bigint
 language plpgsql

@@ -1,6 +1,7 @@
-use std::error::Error as StdError;
+mod in_transaction;
+mod outside;
+
 use std::fmt;
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,30 +10,29 @@ use std::thread;
 use std::time::Instant;
 
 use pgq_core::batch::{EmptyBatches, Reader};
-use pgq_core::worker::{
-    Failure, FromEvent, IntoOutcome, Journal, Judge, Notice, Routine, TraceParent, WorkerOptions, WorkerStats,
-};
-use pgq_core::{Error, Event, Result, fastrand};
+use pgq_core::worker::{Journal, Judge, Notice, Routine, TraceParent, WorkerOptions, WorkerStats};
+use pgq_core::{Error, Result, fastrand};
 use postgres::tls::{MakeTlsConnect, TlsConnect};
-use postgres::{Config, NoTls, Socket, Transaction};
+use postgres::{Config, NoTls, Socket};
 use tracing::Span;
 
 use super::connection::{Dial, with_limits};
 use super::desk::{Desk, LinkSpan};
+use super::in_transaction::Handlers;
 use super::runner::Runner;
 use super::watch::Watch;
 use super::work::Work;
-use super::{InTransaction, Outside, Stopper, Worker, in_transaction, outside};
-use crate::Batch;
+use super::{InTransaction, Stopper, Worker};
 
 type OnNotice = Arc<dyn Fn(&Notice) + Send + Sync>;
 
 /// Sets up a [`Worker`]. It takes handlers for events by their type, or one for whole batches.
 ///
-/// A handler for events takes what [`FromEvent`] makes of one: the [`Event`] itself, a type that serde reads from its JSON, a row change. It returns
-/// what [`IntoOutcome`] takes: nothing, an [`Outcome`](pgq_core::worker::Outcome), or a `Result` of these with any error. An error, a panic, a
-/// payload that is none and a handler that takes too long are failures, and follow the
-/// [`RetryPolicy`](pgq_core::worker::RetryPolicy). A handler that panicked is called again, with its state as the panic left it.
+/// A handler for events takes what [`FromEvent`](pgq_core::worker::FromEvent) makes of one: the [`Event`](pgq_core::Event) itself, a type
+/// that serde reads from its JSON, a row change. It returns what [`IntoOutcome`](pgq_core::worker::IntoOutcome) takes: nothing, an
+/// [`Outcome`](pgq_core::worker::Outcome), or a `Result` of these with any error. An error, a panic and a handler that takes too long are
+/// failures, and follow the [`RetryPolicy`](pgq_core::worker::RetryPolicy); a payload that it cannot take follows
+/// [`Undecodable`](pgq_core::worker::Undecodable). A handler that panicked is called again, with its state as the panic left it.
 ///
 /// Handlers are called on the worker's thread, one event after the other, in the transaction of the batch: what they write in it is committed
 /// together with the end of the batch, so each event takes effect exactly once. What an event wrote that fails is undone, see
@@ -70,6 +70,24 @@ impl<M> WorkerBuilder<M> {
     }
 
     /// Calls this for whatever the worker tells, on its threads: it must not block.
+    ///
+    /// ```no_run
+    /// use pgq_sync::pgq_core::worker::Notice;
+    /// use pgq_sync::pgq_core::Event;
+    /// use pgq_sync::{Consumer, Worker};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = Worker::builder("dbname=shop".parse()?, Consumer::new("orders", "billing"))
+    ///     .on_notice(|notice| match notice {
+    ///         Notice::Dead { event, kind, .. } => eprintln!("look at event {event}: {kind}"),
+    ///         Notice::NoTicks { .. } | Notice::Stopped { error: Some(_) } => eprintln!("{notice}"),
+    ///         _ => {}
+    ///     })
+    ///     .otherwise(|event: Event, _| println!("{}", event.id));
+    /// worker.run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_notice(mut self, callback: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         self.on_notice = Some(Arc::new(callback));
         self
@@ -91,33 +109,41 @@ impl<M> WorkerBuilder<M> {
     /// it breaks.
     ///
     /// # Errors
-    /// That of the operating system, if it gives no thread.
-    pub fn spawn(self) -> io::Result<Worker> {
+    /// [`Error::InvalidValue`] where options and handlers make no sense, alone or together: nothing is started then.
+    /// [`Error::WorkerEnded`] where the system gives no thread.
+    pub fn spawn(self) -> Result<Worker> {
+        self.check()?;
         let (stopper, grace) = (self.stopper(), self.options.grace);
         let runner = self.runner();
         let journal = runner.journal();
         let (end, ended) = mpsc::channel();
-        let watched = runner.watched()?;
+        let watched = runner.watched().map_err(no_thread)?;
         let run = move || {
             // Fails where nobody waits any more.
             let _ = end.send(watched.run(runner));
         };
-        let thread = thread::Builder::new().name("pgq-worker".to_owned()).spawn(run)?;
+        let thread = thread::Builder::new().name("pgq-worker".to_owned()).spawn(run).map_err(no_thread)?;
         Ok(Worker { stopper, journal, grace, ended, thread: Some(thread) })
     }
 
     /// Runs the worker on this thread until it is [stopped](Self::stopper), or something will not pass by itself.
     ///
     /// # Errors
-    /// What will not pass by itself, see [`Permanent`](pgq_core::worker::Permanent); [`Error::EventFailed`] where a failure is to end
-    /// the worker; [`Error::WorkerEnded`] after a panic that was not a handler's, or where the system gives no thread to look after it.
+    /// [`Error::InvalidValue`] where options and handlers make no sense, alone or together, before it connects. What will not pass by
+    /// itself, see [`Permanent`](pgq_core::worker::Permanent); [`Error::EventFailed`] where a failure is to end the worker;
+    /// [`Error::WorkerEnded`] after a panic that was not a handler's, or where the system gives no thread to look after it.
     ///
     /// # Panics
     /// In an async function, see [the crate](crate#inside-a-tokio-runtime).
     pub fn run(self) -> Result<WorkerStats> {
+        self.check()?;
         let runner = self.runner();
-        let watched = runner.watched().map_err(|error| Error::WorkerEnded { problem: error.to_string() })?;
+        let watched = runner.watched().map_err(no_thread)?;
         watched.run(runner)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.work.check(&self.options, &self.reader)
     }
 
     fn runner(self) -> Runner {
@@ -143,227 +169,10 @@ impl WorkerBuilder<InTransaction> {
             on_notice: None,
             link_span: None,
             watch: Arc::default(),
-            work: Work::InTransaction(in_transaction::Handlers::default()),
+            work: Work::InTransaction(Handlers::default()),
             mode: PhantomData,
         }
     }
-
-    /// Handles events of that type, in place of an earlier handler for them. One round trip each, for the savepoint, besides those of the
-    /// handler.
-    ///
-    /// ```no_run
-    /// use pgq_sync::pgq_core::worker::Outcome;
-    /// use pgq_sync::{Consumer, Worker};
-    ///
-    /// #[derive(serde::Deserialize)]
-    /// struct Order {
-    ///     id: i64,
-    ///     cents: i64,
-    /// }
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config: postgres::Config = "dbname=shop".parse()?;
-    /// let worker = Worker::builder(config, Consumer::new("orders", "billing"))
-    ///     .on("order.paid", |order: Order, transaction| {
-    ///         if order.cents == 0 {
-    ///             return Ok(Outcome::Dead("nothing to bill".to_owned()));
-    ///         }
-    ///         let insert = "INSERT INTO invoice (order_id, cents) VALUES ($1, $2)";
-    ///         transaction.execute(insert, &[&order.id, &order.cents]).map(|_| Outcome::Done)
-    ///     })
-    ///     .spawn()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn on<T, R, F>(mut self, event_type: impl Into<String>, handler: F) -> Self
-    where
-        T: FromEvent,
-        R: IntoOutcome,
-        F: FnMut(T, &mut Transaction<'_>) -> R + Send + 'static,
-    {
-        if let Work::InTransaction(handlers) = &mut self.work {
-            handlers.routes.on(event_type, by_event(handler));
-        }
-        self
-    }
-
-    /// Handles events of all other types, and those without one. Without this, see [`UnknownType`](pgq_core::worker::UnknownType).
-    pub fn otherwise<T, R, F>(mut self, handler: F) -> Self
-    where
-        T: FromEvent,
-        R: IntoOutcome,
-        F: FnMut(T, &mut Transaction<'_>) -> R + Send + 'static,
-    {
-        if let Work::InTransaction(handlers) = &mut self.work {
-            handlers.routes.otherwise(by_event(handler));
-        }
-        self
-    }
-
-    /// Handles whole batches, instead of handlers for events. The handler reads the batch to its end, writes through
-    /// [`Batch::transaction`], and says itself which events come again or are dead; the worker finishes the batch.
-    ///
-    /// When it fails, the batch is rolled back, and comes again after a pause that grows. PgQ does not count that, so the worker does, for
-    /// as long as it lives: what fails for good are all events of the batch.
-    ///
-    /// ```no_run
-    /// use pgq_sync::pgq_core::Error;
-    /// use pgq_sync::{Batch, Consumer, Worker};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config: postgres::Config = "dbname=shop".parse()?;
-    /// let worker = Worker::builder(config, Consumer::new("orders", "totals"))
-    ///     .on_batch(|batch: &mut Batch<'_>| {
-    ///         let mut orders = 0_i64;
-    ///         while batch.next_event()?.is_some() {
-    ///             orders += 1;
-    ///         }
-    ///         batch.transaction().execute("UPDATE total SET orders = orders + $1", &[&orders])?;
-    ///         Ok::<(), Error>(())
-    ///     })
-    ///     .spawn()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn on_batch<E, F>(mut self, mut handler: F) -> Self
-    where
-        E: Into<Box<dyn StdError + Send + Sync>>,
-        F: FnMut(&mut Batch<'_>) -> Result<(), E> + Send + 'static,
-    {
-        if let Work::InTransaction(handlers) = &mut self.work {
-            handlers.batch = Some(Box::new(move |batch| handler(batch).map_err(Failure::error)));
-        }
-        self
-    }
-
-    /// Has handlers work without a transaction, for work that takes long or touches nothing in this database. To be said before any
-    /// handler is set: a worker that had one already ends with [`Error::InvalidValue`].
-    ///
-    /// The events are loaded in windows of up to 10,000 or 64 MiB, and no transaction is open while they are handled, on threads of their own;
-    /// the batch is finished in a short one. Nothing undoes what a handler did: an event is handled at least once.
-    ///
-    /// Where the connection breaks meanwhile, the batch is finished over another one, if that can be made at once. If there is another
-    /// window to load, the batch begins anew instead.
-    ///
-    /// ```no_run
-    /// use std::time::Duration;
-    ///
-    /// use pgq_sync::pgq_core::worker::WorkerOptions;
-    /// use pgq_sync::pgq_core::{Error, Event};
-    /// use pgq_sync::{Consumer, Worker};
-    ///
-    /// # fn send_mail(event: &Event) -> Result<(), Error> { Ok(()) }
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config: postgres::Config = "dbname=shop".parse()?;
-    /// let worker = Worker::builder(config, Consumer::new("orders", "mail"))
-    ///     .options(WorkerOptions::new().handler_limit(Duration::from_secs(30)))
-    ///     .outside()
-    ///     .concurrency(8)
-    ///     .key(|event| event.extra1.clone())
-    ///     .otherwise(|event: Event| send_mail(&event))
-    ///     .spawn()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn outside(self) -> WorkerBuilder<Outside> {
-        let Self { config, dial, reader, options, on_notice, link_span, watch, work, .. } = self;
-        let unset = matches!(&work, Work::InTransaction(handlers) if handlers.is_empty());
-        let work = if unset { Work::Outside(Box::default()) } else { Work::Misplaced };
-        WorkerBuilder { config, dial, reader, options, on_notice, link_span, watch, work, mode: PhantomData }
-    }
-}
-
-impl WorkerBuilder<Outside> {
-    /// Handles events of that type, in place of an earlier handler for them. No round trips.
-    ///
-    /// It can be called on several threads at once, up to [`concurrency`](Self::concurrency). One that takes longer than
-    /// [`handler_limit`](field@WorkerOptions::handler_limit) has failed; its thread is left to itself, and replaced.
-    pub fn on<T, R, F>(mut self, event_type: impl Into<String>, handler: F) -> Self
-    where
-        T: FromEvent,
-        R: IntoOutcome,
-        F: Fn(T) -> R + Send + Sync + 'static,
-    {
-        if let Work::Outside(handlers) = &mut self.work {
-            handlers.routes.on(event_type, by_event_outside(handler));
-        }
-        self
-    }
-
-    /// Like [`otherwise`](WorkerBuilder::<InTransaction>::otherwise) in the transaction.
-    pub fn otherwise<T, R, F>(mut self, handler: F) -> Self
-    where
-        T: FromEvent,
-        R: IntoOutcome,
-        F: Fn(T) -> R + Send + Sync + 'static,
-    {
-        if let Work::Outside(handlers) = &mut self.work {
-            handlers.routes.otherwise(by_event_outside(handler));
-        }
-        self
-    }
-
-    /// Handles all events of a window at once, instead of handlers for events. A batch that is small enough is one window.
-    ///
-    /// When it fails, it is called with the same events after a pause that grows; those that fail for good are all of the window.
-    pub fn on_batch<E, F>(mut self, handler: F) -> Self
-    where
-        E: Into<Box<dyn StdError + Send + Sync>>,
-        F: Fn(Vec<Event>) -> Result<(), E> + Send + Sync + 'static,
-    {
-        if let Work::Outside(handlers) = &mut self.work {
-            handlers.window = Some(Arc::new(move |window| handler(window).map_err(Failure::error)));
-        }
-        self
-    }
-
-    /// Sets how many events are handled at once: 1 unless set, and then in their order.
-    pub fn concurrency(mut self, events: usize) -> Self {
-        if let Work::Outside(handlers) = &mut self.work {
-            handlers.at_once = events;
-        }
-        self
-    }
-
-    /// Has events of one key handled one after the other, in their order. Without it, any may run beside any other.
-    ///
-    /// An event that fails is then tried again in its place, after its pause, instead of later on: its key waits, the others go on,
-    /// and the batch stays open for that long.
-    ///
-    /// Batches come one after the other, so the next one waits too. Tries in place are counted in memory, beside `ev_retry`, which does not
-    /// change: a worker that is stopped meanwhile gives the batch back, and its events begin anew. Choose short pauses. Give the key as an
-    /// owned value or a hash.
-    pub fn key<K: Hash>(mut self, key: impl Fn(&Event) -> K + Send + Sync + 'static) -> Self {
-        let state = RandomState::new();
-        if let Work::Outside(handlers) = &mut self.work {
-            handlers.key = Some(Box::new(move |event| state.hash_one(key(event))));
-        }
-        self
-    }
-}
-
-fn by_event_outside<T, R>(handler: impl Fn(T) -> R + Send + Sync + 'static) -> outside::Handler
-where
-    T: FromEvent,
-    R: IntoOutcome,
-{
-    Arc::new(move |event| {
-        let payload = T::from_event(event).map_err(Failure::decode)?;
-        handler(payload).into_outcome()
-    })
-}
-
-fn by_event<T, R>(
-    mut handler: impl FnMut(T, &mut Transaction<'_>) -> R + Send + 'static,
-) -> in_transaction::Handler
-where
-    T: FromEvent,
-    R: IntoOutcome,
-{
-    Box::new(move |event, transaction| {
-        let payload = T::from_event(event).map_err(Failure::decode)?;
-        handler(payload, transaction).into_outcome()
-    })
 }
 
 impl<M> fmt::Debug for WorkerBuilder<M> {
@@ -373,4 +182,8 @@ impl<M> fmt::Debug for WorkerBuilder<M> {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::WorkerEnded { problem: format!("the system gives it no thread: {error}") }
 }

@@ -77,9 +77,10 @@ impl Desk {
         Ledger::open(&self.journal, batch, Instant::now())
     }
 
-    pub(super) fn span(&self, event: &Event) -> Span {
+    /// The span of an event, after so many tries in this batch before.
+    pub(super) fn span(&self, event: &Event, tries: u32) -> Span {
         let parent = self.options.trace_parent.and_then(|extra| TraceParent::of(event, extra));
-        let span = event_span(event, parent.as_ref());
+        let span = event_span(event, tries, parent.as_ref());
         if let (Some(link), Some(parent)) = (&self.link_span, &parent) {
             link(&span, parent);
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 use pgq_core::chrono::Utc;
 use pgq_core::fault_point::Point;
 use pgq_core::worker::{Failure, Ledger, Outcome, Routes, Slices, Unfinished, Worked, batch_span, savepoint};
-use pgq_core::{Event, Result, batch};
+use pgq_core::{BatchId, Error, Event, Result, batch};
 use postgres::error::SqlState;
 use postgres::{Client, Transaction};
 
@@ -46,12 +46,22 @@ impl Handlers {
             self.events(&mut batch, desk, ledger)?;
         }
         desk.watch.asking();
+        // Between events, the savepoints show whether a handler has ended the transaction.
+        let begun = match self.batch.is_none() && desk.judge.wants_savepoints() {
+            true => Ok(()),
+            false => execute(batch.transaction(), savepoint::SET),
+        };
+        begun.map_err(|error| self.left_behind(id, desk, error))?;
         heart.stop()?;
         desk.finishing(batch.open());
-        batch.finish().map_err(|error| match &self.batch {
+        batch.finish().map_err(|error| self.left_behind(id, desk, error))
+    }
+
+    fn left_behind(&self, id: BatchId, desk: &mut Desk, error: Error) -> Unfinished {
+        match &self.batch {
             Some(_) => desk.judge.batch_left_behind(&desk.reader, id, error),
             None => desk.judge.left_behind(error),
-        })
+        }
     }
 
     fn events(
@@ -99,12 +109,12 @@ impl Handlers {
         desk.check(batch.info())?;
         let savepoints = desk.judge.wants_savepoints();
         let handled = match handled {
-            Ok(Outcome::Done) if savepoints => keep(batch.transaction(), desk.judge.keep())?,
+            Ok(Outcome::Done) if savepoints => keep(event, batch.transaction(), desk.judge.keep())?,
             handled => handled,
         };
         let verdict = desk.judge.in_transaction(event, handled);
         if savepoints && verdict.undoes() {
-            undo(batch.transaction())?;
+            undo(event, batch.transaction())?;
         }
         ledger.settle(batch.open(), event, 0, verdict)
     }
@@ -117,7 +127,7 @@ impl Handlers {
     ) -> Result<Outcome, Failure> {
         let handler = self.routes.find_mut(event)?;
         let event = event.clone();
-        let span = desk.span(&event);
+        let span = desk.span(&event, 0);
         desk.watch.handling(Some(event.id));
         let handled = span.in_scope(|| caught(|| handler(event, transaction)));
         in_time(handled, desk)
@@ -187,22 +197,22 @@ fn in_time<T>(handled: Result<T, Failure>, desk: &Desk) -> Result<T, Failure> {
 }
 
 /// Keeps what the event wrote, unless its transaction turns out to be aborted.
-fn keep(transaction: &mut Transaction<'_>, sql: &str) -> Result<Result<Outcome, Failure>> {
+fn keep(event: &Event, transaction: &mut Transaction<'_>, sql: &str) -> Result<Result<Outcome, Failure>> {
     match execute(transaction, sql) {
-        Err(error) if error.is_connection() => Err(error),
-        Err(error) => Ok(Err(Failure::error(error))),
+        Err(error) => savepoint::not_kept(event.id, error).map(Err),
         Ok(()) => Ok(Ok(Outcome::Done)),
     }
 }
 
-fn undo(transaction: &mut Transaction<'_>) -> Result<()> {
-    match execute(transaction, savepoint::UNDO) {
+fn undo(event: &Event, transaction: &mut Transaction<'_>) -> Result<()> {
+    let undone = match execute(transaction, savepoint::UNDO) {
         // A cancel request that was meant for the statement before came late.
         Err(error) if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => {
             execute(transaction, savepoint::UNDO)
         }
         undone => undone,
-    }
+    };
+    undone.map_err(|error| savepoint::explain(Some(event.id), error))
 }
 
 fn skip_committed(batch: &mut Batch<'_>, slices: &mut Slices, desk: &Desk) -> Result<()> {

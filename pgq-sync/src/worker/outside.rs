@@ -19,15 +19,16 @@ use super::in_transaction::caught;
 use crate::{Batch, LoadedBatch};
 
 /// What works without a transaction.
+#[derive(Default)]
 pub(super) struct Handlers {
     pub(super) routes: Routes<Handler>,
     pub(super) window: Option<WindowHandler>,
-    pub(super) at_once: usize,
+    pub(super) at_once: Option<usize>,
     pub(super) key: Option<Key>,
     crew: Crew,
 }
 
-pub(super) type Handler = Arc<dyn Fn(Event) -> Handled + Send + Sync>;
+pub(super) type Handler = Arc<dyn Fn(Event, u32) -> Handled + Send + Sync>;
 pub(super) type WindowHandler = Arc<dyn Fn(Vec<Event>) -> Result<(), Failure> + Send + Sync>;
 pub(super) type Key = Box<dyn Fn(&Event) -> u64 + Send + Sync>;
 
@@ -36,12 +37,6 @@ struct Hand<'h> {
     open: OpenBatch,
     ledger: Ledger,
     desk: &'h mut Desk,
-}
-
-impl Default for Handlers {
-    fn default() -> Self {
-        Self { routes: Routes::default(), window: None, at_once: 1, key: None, crew: Crew::default() }
-    }
 }
 
 impl Handlers {
@@ -98,7 +93,7 @@ impl Handlers {
     }
 
     fn each(&mut self, hand: &mut Hand<'_>, window: Vec<Event>) -> Result<(), Unfinished> {
-        let mut lanes = Lanes::new(self.at_once);
+        let mut lanes = Lanes::new(self.at_once.unwrap_or(1));
         for event in window {
             lanes.push(self.key.as_ref().map(|key| key(&event)), event);
         }
@@ -138,9 +133,9 @@ impl Handlers {
             hand.desk.reach(Point::BeforeHandler)?;
             match self.routes.find(&turn.event) {
                 Ok(handler) => {
-                    let (handler, event) = (Arc::clone(handler), turn.event.clone());
-                    let span = hand.desk.span(&event);
-                    let job: Job = Box::new(move || span.in_scope(|| caught(|| handler(event))));
+                    let (handler, event, tries) = (Arc::clone(handler), turn.event.clone(), turn.tries);
+                    let span = hand.desk.span(&event, tries);
+                    let job: Job = Box::new(move || span.in_scope(|| caught(|| handler(event, tries))));
                     turns.insert(self.crew.start(Some(turn.event.id), job), turn);
                 }
                 Err(unknown) => hand.handled(lanes, turn, Err(unknown), self.key.is_some())?,

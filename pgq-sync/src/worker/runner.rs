@@ -32,7 +32,6 @@ impl Runner {
 
     /// Runs until the end.
     pub(super) fn run(mut self) -> Result<()> {
-        self.work.check(&self.desk)?;
         loop {
             if self.desk.watch.is_stopping() {
                 self.desk.routine.stop();
@@ -178,8 +177,9 @@ impl Watched {
         let watch = Arc::clone(&runner.desk.watch);
         let ran = panic::catch_unwind(AssertUnwindSafe(|| runner.run()));
         watch.ended();
-        journal.ended();
-        ran.unwrap_or_else(|payload| Err(ended(&*payload))).map(|()| journal.stats())
+        let ran = ran.unwrap_or_else(|payload| Err(ended(&*payload)));
+        journal.ended(ran.as_ref().err().map(|error| format!("{error:?}")));
+        ran.map(|()| journal.stats())
     }
 }
 

@@ -34,6 +34,20 @@ impl Stopper {
     /// Stops the worker when the process gets SIGTERM or SIGINT: the first one like [`stop`](Self::stop), the second one like
     /// [`stop_now`](Self::stop_now). On a thread of its own, which ends with the worker; from then on the process ignores both.
     ///
+    /// ```no_run
+    /// use pgq_sync::pgq_core::Event;
+    /// use pgq_sync::{Consumer, Worker};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = Worker::builder("dbname=shop".parse()?, Consumer::new("orders", "billing"))
+    ///     .otherwise(|event: Event, _| println!("{}", event.id));
+    /// worker.stopper().stop_on_signals()?;
+    /// let stats = worker.run()?; // until `kill`, or Ctrl-C
+    /// println!("{} events", stats.events.done);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// That of the operating system, if it takes no handler or gives no thread.
     #[cfg(feature = "signals")]

@@ -1,5 +1,6 @@
 use pgq_core::Result;
-use pgq_core::worker::{Handling, Worked};
+use pgq_core::batch::Reader;
+use pgq_core::worker::{Handling, Worked, WorkerOptions};
 use postgres::Client;
 
 use super::desk::Desk;
@@ -15,15 +16,18 @@ pub(super) enum Work {
 
 impl Work {
     /// Checks that there are handlers, and that the options befit them.
-    pub(super) fn check(&self, desk: &Desk) -> Result<()> {
+    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<()> {
         let handling = match self {
-            Self::InTransaction(handlers) => Handling::of(&handlers.routes, handlers.batch.as_ref())?,
+            Self::InTransaction(handlers) => {
+                Handling::in_transaction(&handlers.routes, handlers.batch.as_ref())?
+            }
             Self::Outside(handlers) => {
-                Handling::of(&handlers.routes, handlers.window.as_ref()).map(|_| Handling::Outside)?
+                let outside::Handlers { routes, window, at_once, key, .. } = &**handlers;
+                Handling::outside(routes, window.as_ref(), *at_once, key.as_ref())?
             }
             Self::Misplaced => return Err(Handling::misplaced()),
         };
-        desk.options.check(&desk.reader, handling)
+        handling.check(options, reader)
     }
 
     /// Asks for a batch and handles it.

@@ -18,6 +18,7 @@ pub(crate) trait DeadLetters<D: Driver> {
     fn count(&self, db: &mut D::Client) -> Result<u64>;
     fn replay(&self, db: &mut D::Client, letters: &[LetterId]) -> Result<u64>;
     fn replay_as_new(&self, db: &mut D::Client, letters: &[LetterId]) -> Result<u64>;
+    fn discard(&self, db: &mut D::Client, letters: &[LetterId]) -> Result<u64>;
     fn purge(&self, db: &mut D::Client, older_than: Duration) -> Result<u64>;
 }
 
@@ -59,6 +60,10 @@ macro_rules! dead_letters {
 
             fn replay_as_new(&self, db: &mut $postgres::Client, letters: &[LetterId]) -> Result<u64> {
                 $run(self.replay_as_new(db, letters))
+            }
+
+            fn discard(&self, db: &mut $postgres::Client, letters: &[LetterId]) -> Result<u64> {
+                $run(self.discard(db, letters))
             }
 
             fn purge(&self, db: &mut $postgres::Client, older_than: Duration) -> Result<u64> {

@@ -125,10 +125,11 @@ fn on_a_thread(job: Job) -> pgq_sync::Worker {
 
 fn on_a_task(job: Job) -> pgq_async::Worker {
     let _runtime = runtime().enter();
-    match job.sink.clone() {
+    let started = match job.sink.clone() {
         Sink::Table => in_transaction(job).spawn(),
         Sink::Outside(write) => outside(job, write).spawn(),
-    }
+    };
+    started.unwrap()
 }
 
 pub(super) fn in_transaction(job: Job) -> pgq_async::WorkerBuilder {

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use pgq_async::futures::FutureExt;
 use pgq_async::futures::future::BoxFuture;
 use pgq_async::{self as aio, tokio_postgres};
-use pgq_core::Event;
 use pgq_core::batch::Reader;
 use pgq_core::worker::{FromEvent, Notice, TraceParent, WorkerOptions};
+use pgq_core::{Error, Event};
 use pgq_sync::{self as sync, postgres};
 use tracing::Span;
 
@@ -110,11 +110,15 @@ impl Job {
     }
 
     pub(crate) fn start(self) -> Worker {
+        self.try_start().unwrap()
+    }
+
+    pub(crate) fn try_start(self) -> Result<Worker, Error> {
         match self {
-            Self::Sync(builder) => Worker::Sync(builder.spawn().unwrap()),
+            Self::Sync(builder) => builder.spawn().map(Worker::Sync),
             Self::Async(builder) => {
                 let _runtime = runtime().enter();
-                Worker::Async(builder.spawn())
+                builder.spawn().map(Worker::Async)
             }
         }
     }
@@ -130,7 +134,7 @@ where
 
 fn later<T, F>(
     handler: F,
-) -> impl for<'t, 'c> FnMut(T, &'t tokio_postgres::Transaction<'c>) -> BoxFuture<'t, Handled> + Send + 'static
+) -> impl for<'t, 'c> FnMut(T, &'t mut tokio_postgres::Transaction<'c>) -> BoxFuture<'t, Handled> + Send + 'static
 where
     T: Send + 'static,
     F: for<'t> Fn(T, Tx<'t>) -> BoxFuture<'t, Handled> + Send + Sync + 'static,
@@ -138,10 +142,6 @@ where
     let handler = Arc::new(handler);
     move |event, transaction| {
         let handler = Arc::clone(&handler);
-        async move {
-            let mut transaction = transaction;
-            handler(event, &mut transaction).await
-        }
-        .boxed()
+        async move { handler(event, transaction).await }.boxed()
     }
 }

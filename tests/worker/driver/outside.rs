@@ -4,8 +4,8 @@ use std::sync::Arc;
 use pgq_async::futures::FutureExt;
 use pgq_async::futures::future::BoxFuture;
 use pgq_async::{self as aio};
-use pgq_core::Event;
 use pgq_core::worker::FromEvent;
+use pgq_core::{Error, Event};
 use pgq_sync::{self as sync};
 
 use super::{BoxError, Handled, Worker, runtime};
@@ -79,11 +79,15 @@ impl Outside {
     }
 
     pub(crate) fn start(self) -> Worker {
+        self.try_start().unwrap()
+    }
+
+    pub(crate) fn try_start(self) -> Result<Worker, Error> {
         match self {
-            Self::Sync(builder) => Worker::Sync(builder.spawn().unwrap()),
+            Self::Sync(builder) => builder.spawn().map(Worker::Sync),
             Self::Async(builder) => {
                 let _runtime = runtime().enter();
-                Worker::Async(builder.spawn())
+                builder.spawn().map(Worker::Async)
             }
         }
     }

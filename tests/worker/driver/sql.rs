@@ -20,7 +20,7 @@ impl Sql for postgres::Transaction<'_> {
     }
 }
 
-impl Sql for &tokio_postgres::Transaction<'_> {
+impl Sql for tokio_postgres::Transaction<'_> {
     fn run<'s>(&'s mut self, sql: &'s str) -> BoxFuture<'s, Result<(), Error>> {
         self.batch_execute(sql).boxed()
     }

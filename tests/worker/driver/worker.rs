@@ -4,6 +4,7 @@ use pgq_core::worker::WorkerStats;
 use super::runtime;
 
 /// A worker of either driver, at work.
+#[derive(Debug)]
 pub(crate) enum Worker {
     Sync(pgq_sync::Worker),
     Async(pgq_async::Worker),

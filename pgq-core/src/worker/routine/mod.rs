@@ -42,7 +42,7 @@ pub enum Action {
     Connect,
     /// Drop the connection; there is nothing to tell.
     Disconnect,
-    /// Run [`prepare`](super::prepare), then tell [`Routine::prepared`].
+    /// Run [`prepare`](super::prepare()), then tell [`Routine::prepared`].
     Prepare,
     /// Register the consumer, then tell [`Routine::registered`].
     Register,
