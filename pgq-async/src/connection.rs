@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use pgq_core::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Socket};
 
@@ -220,23 +219,4 @@ impl Line {
 /// The future's output, unless it takes too long: its connection is to be given up then.
 pub(crate) async fn limited<F: Future>(limit: Duration, future: F) -> Result<F::Output> {
     timeout(limit, future).await.map_err(|_| Error::NoAnswerInTime { waited: limit })
-}
-
-/// Only to a server that can be written to, and with limits where the caller has set none.
-pub(crate) fn with_limits(mut config: Config) -> Config {
-    const CONNECT: Duration = Duration::from_secs(5);
-    const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
-    const PROBE: Duration = Duration::from_secs(5);
-    const PROBES: u32 = 3;
-
-    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT));
-    config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(UNACKNOWLEDGED));
-    config.keepalives_idle(config.get_keepalives_idle().min(UNACKNOWLEDGED));
-    config.keepalives_interval(config.get_keepalives_interval().unwrap_or(PROBE));
-    config.keepalives_retries(config.get_keepalives_retries().unwrap_or(PROBES));
-    if config.get_application_name().is_none() {
-        config.application_name("pgq worker");
-    }
-    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    config
 }

@@ -33,6 +33,8 @@ pub mod ext;
 #[doc(hidden)]
 pub mod fault_point;
 pub mod grants;
+#[doc(hidden)]
+pub mod limits;
 pub mod maintenance;
 pub mod queue;
 pub mod quote;

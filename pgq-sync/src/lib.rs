@@ -70,6 +70,7 @@ mod exactly_once;
 mod fault_point;
 mod heartbeat;
 mod installer;
+mod limits;
 mod loaded_batch;
 mod queue;
 mod subconsumer;
@@ -85,6 +86,8 @@ pub use events::{Events, NextEvents};
 pub use exactly_once::ExactlyOnce;
 pub use heartbeat::Heartbeat;
 pub use installer::Installer;
+#[doc(hidden)]
+pub use limits::with_limits;
 pub use loaded_batch::LoadedBatch;
 pub use queue::Queue;
 pub use subconsumer::SubConsumer;

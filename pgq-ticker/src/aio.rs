@@ -171,7 +171,7 @@ impl Builder {
         let (commands, received) = mpsc::unbounded_channel();
         let stats = Published::default();
         let Self { config, connect, periods, answer_limit } = self;
-        let config = limits::aio(config);
+        let config = pgq_async::with_limits(config, limits::APPLICATION);
         let connect: Connect = Box::new(move || connect(config.clone()));
         let runner = Runner::new(connect, periods, answer_limit, received, stats.clone());
         Ticker { commands, stats, task: tokio::spawn(runner.run()) }

@@ -179,7 +179,7 @@ impl Builder {
         let (commands, received) = mpsc::channel();
         let stats = Published::default();
         let Self { config, mut connect, periods, answer_limit } = self;
-        let config = limits::sync(config);
+        let config = pgq_sync::with_limits(config, limits::APPLICATION);
         let connect: Connect = Box::new(move || connect(&config));
         let runner = Runner::new(connect, periods, answer_limit, received, stats.clone());
         let thread = thread::Builder::new().name("pgq-ticker".to_owned()).spawn(|| runner.run())?;

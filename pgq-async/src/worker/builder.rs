@@ -18,7 +18,8 @@ use super::runner::{Ended, Runner};
 use super::stopper::{Stopper, Stopping};
 use super::work::Work;
 use super::{InTransaction, Worker};
-use crate::connection::{Dial, with_limits};
+use crate::connection::Dial;
+use crate::limits::with_limits;
 
 type OnNotice = Arc<dyn Fn(&Notice) + Send + Sync>;
 
@@ -162,7 +163,7 @@ impl<M> WorkerBuilder<M> {
 
 impl WorkerBuilder<InTransaction> {
     pub(super) fn new(config: Config, reader: Reader) -> Self {
-        let (config, (stopper, stopping)) = (with_limits(config), Stopper::new());
+        let (config, (stopper, stopping)) = (with_limits(config, "pgq worker"), Stopper::new());
         Self {
             dial: Dial::new(config.clone(), NoTls),
             config,

@@ -16,13 +16,14 @@ use postgres::tls::{MakeTlsConnect, TlsConnect};
 use postgres::{Config, NoTls, Socket};
 use tracing::Span;
 
-use super::connection::{Dial, with_limits};
+use super::connection::Dial;
 use super::desk::{Desk, LinkSpan};
 use super::in_transaction::Handlers;
 use super::runner::Runner;
 use super::watch::Watch;
 use super::work::Work;
 use super::{InTransaction, Stopper, Worker};
+use crate::limits::with_limits;
 
 type OnNotice = Arc<dyn Fn(&Notice) + Send + Sync>;
 
@@ -160,7 +161,7 @@ impl<M> WorkerBuilder<M> {
 
 impl WorkerBuilder<InTransaction> {
     pub(super) fn new(config: Config, reader: Reader) -> Self {
-        let config = with_limits(config);
+        let config = with_limits(config, "pgq worker");
         Self {
             dial: Dial::new(config.clone(), NoTls),
             config,

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::config::TargetSessionAttrs;
 use postgres::tls::{MakeTlsConnect, TlsConnect};
 use postgres::{CancelToken, Client, Config, Socket};
 
@@ -65,23 +64,4 @@ where
     fn cancel(&self, token: &CancelToken) {
         let _ = token.cancel_query(self.tls.clone());
     }
-}
-
-/// Only to a server that can be written to, and with limits where the caller has set none.
-pub(super) fn with_limits(mut config: Config) -> Config {
-    const CONNECT: Duration = Duration::from_secs(5);
-    const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
-    const PROBE: Duration = Duration::from_secs(5);
-    const PROBES: u32 = 3;
-
-    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT));
-    config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(UNACKNOWLEDGED));
-    config.keepalives_idle(config.get_keepalives_idle().min(UNACKNOWLEDGED));
-    config.keepalives_interval(config.get_keepalives_interval().unwrap_or(PROBE));
-    config.keepalives_retries(config.get_keepalives_retries().unwrap_or(PROBES));
-    if config.get_application_name().is_none() {
-        config.application_name("pgq worker");
-    }
-    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    config
 }
