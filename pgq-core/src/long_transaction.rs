@@ -10,6 +10,7 @@ use crate::{Call, Result, Role};
 
 /// A transaction that has been open for long, and what waits for its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LongTransaction {
     /// What the server calls it while it is open.
     pub id: String,
@@ -21,6 +22,20 @@ pub struct LongTransaction {
     pub age: Option<Duration>,
     /// What waits.
     pub holds: Held,
+}
+
+impl LongTransaction {
+    /// For the tests of those who tell of them.
+    #[doc(hidden)]
+    pub fn new(
+        id: String,
+        pid: Option<i32>,
+        application: String,
+        age: Option<Duration>,
+        holds: Held,
+    ) -> Self {
+        Self { id, pid, application, age, holds }
+    }
 }
 
 /// What waits for the end of a transaction.

@@ -11,7 +11,7 @@
 //!   or this.
 //! - **One failing queue does not stop the others,** nor one failing operation the rest of the maintenance, nor a slow one the ticks
 //!   for longer than it takes itself. After the clock was set back, a queue whose newest tick
-//!   is from the future gets its next one within half a second, or the tick period.
+//!   is from the future gets its next one within half a second and a tick period.
 //! - **It tells what holds it up.** A transaction that is open for longer than [`Periods::long_transaction`] is logged once, and stands in
 //!   [`Stats::long_transactions`](field@Stats::long_transactions): it holds up the rotation of event tables, and its own events.
 //! - **It wakes up those who wait.** Each tick notifies the channel [`pgq_tick`](pgq_core::tick::CHANNEL). The portable engine does

@@ -12,7 +12,7 @@ pub struct Periods {
     pub maintenance: Duration,
     /// Between two tries of a stand-by to become the ticker: half a second.
     pub standby: Duration,
-    /// For how long a transaction may hold up rotation, or events, until it is told of: 1 minute.
+    /// For how long a transaction may hold up rotation, or events, until it is told of: 1 minute. `Duration::MAX` for never.
     pub long_transaction: Duration,
 }
 
@@ -86,6 +86,11 @@ impl Schedule {
         let next = *at + *period;
         *at = if next > now { next } else { now + *period };
         Some(*job)
+    }
+
+    #[cfg(any(feature = "async", feature = "sync"))]
+    pub(crate) fn is_due(&self, job: Job, now: Instant) -> bool {
+        self.jobs.iter().any(|(other, _, at)| *other == job && *at <= now)
     }
 
     /// Makes a job due at `now`.

@@ -37,7 +37,7 @@ pub struct Stats {
     pub trouble: Option<String>,
     /// The jobs that fail, such as `tick of "orders"`, with the text of their last error.
     pub failing: BTreeMap<String, String>,
-    /// The transactions that have held it up for long, the oldest first.
+    /// The transactions that have held it up for long, the oldest first; none while it does not lead.
     pub long_transactions: Vec<LongTransaction>,
 }
 

@@ -40,7 +40,8 @@ fn what_a_long_transaction_wrote_comes_with_its_commit(run: Run) -> crate::Resul
     let table: String = value(&mut db, "SELECT queue_data_pfx FROM pgq.queue", &[]);
     reader.batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM {table}"))?;
     let (open, handled) = (Instant::now(), worker.stats().events.all());
-    until_within(LIMIT, "both are told of", || ticker.stats().long_transactions.len() == 2);
+    let limit = patient(Duration::from_secs(10));
+    until_within(limit, "both are told of", || ticker.stats().long_transactions.len() == 2);
     let told = open.elapsed();
     until_within(LIMIT + time, "both stay open", || open.elapsed() >= time);
     let meanwhile = worker.stats().events.all() - handled;
@@ -69,7 +70,6 @@ fn what_a_long_transaction_wrote_comes_with_its_commit(run: Run) -> crate::Resul
         .print();
     truth.assert_exactly_once();
     assert!(meanwhile > 0, "others wait");
-    assert!(told <= patient(Duration::from_secs(10)), "{told:?}");
     assert!(rotated <= patient(Duration::from_secs(8)), "{rotated:?}");
     assert!(delivered <= patient(Duration::from_secs(2)), "{delivered:?}");
     Ok(())
@@ -106,7 +106,8 @@ fn a_long_transaction_is_told_of_and_named(run: Run) -> crate::Result {
             begin("somebody", "SELECT count(*) FROM sent"),
         ];
         drop(begin("a preparer", &format!("{insert}; PREPARE TRANSACTION 'half done'")));
-        until_within(LIMIT, "all are told of", || ticker.stats().long_transactions.len() == 3);
+        let limit = patient(AFTER + Duration::from_secs(2));
+        until_within(limit, "all are told of", || ticker.stats().long_transactions.len() == 3);
         let told = start.elapsed();
         let again = Instant::now();
         until_within(LIMIT, "it has looked again", || again.elapsed() >= AFTER);
@@ -131,7 +132,6 @@ fn a_long_transaction_is_told_of_and_named(run: Run) -> crate::Result {
             .add("told after", format!("{told:.2?}"))
             .print();
         assert!(told >= AFTER, "{told:?}");
-        assert!(told <= patient(AFTER + Duration::from_secs(2)), "{told:?}");
         assert!(ticker.stats().failing.is_empty(), "{:?}", ticker.stats());
     }
     Ok(())

@@ -141,6 +141,7 @@ impl Routine {
         self.stats.trouble(error);
         self.stats.failures += 1;
         self.stats.state = State::Connecting;
+        self.stats.long_transactions.clear();
         self.link = Link::Failed;
         self.pause_until = now + self.backoff.pause();
         self.then = None;

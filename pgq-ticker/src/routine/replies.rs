@@ -3,7 +3,6 @@ use std::time::Instant;
 use pgq_core::maintenance::Operation;
 use pgq_core::{Error, Result, SessionId};
 
-use super::looks::{Look, Looks};
 use super::news::Ticked;
 use super::{Doing, Link, Routine};
 use crate::reply::Reply;
@@ -33,14 +32,7 @@ impl Routine {
                 }
                 self.look(now);
             }
-            Reply::Queues(queues) => {
-                self.works();
-                let remain: Vec<_> =
-                    queues.iter().map(|queue| label(&Doing::TickQueue(queue.clone()))).collect();
-                self.stats.forget(is_tick, |job| job == TICK || remain.iter().any(|remains| remains == job));
-                self.queues = queues.into();
-                self.look(now);
-            }
+            Reply::Queues(queues) => self.listed(queues, now),
             Reply::TickedQueue(tick) => {
                 self.stats.works(&label(&doing));
                 if let (Some(_), Doing::TickQueue(queue)) = (tick, doing) {
@@ -56,14 +48,11 @@ impl Routine {
             Reply::Moved(events) => self.moved(&doing, events, now),
             Reply::ForcedAhead(queues) => {
                 self.stats.works(&label(&doing));
-                self.looks.found_ahead(queues);
-                if queues > 0 {
-                    self.schedule.hasten(Job::Tick, now);
-                }
+                self.found_ahead(queues, now);
             }
             Reply::LongTransactions(open) => {
                 self.stats.works(&label(&doing));
-                self.looks.found_open(open, &mut self.stats, now);
+                self.found_open(open, now);
             }
             Reply::Operations(operations) => self.planned(operations, now),
             Reply::Ran(result) => self.ran(doing, result, now),
@@ -86,6 +75,7 @@ impl Routine {
                 self.then = Some(Doing::RetryEnabled);
             }
             Doing::Run(_) => self.next_operation(now),
+            Doing::ForceAhead | Doing::LongTransactions => self.look_again(now),
             _ => {}
         }
     }
@@ -95,7 +85,7 @@ impl Routine {
         self.stats.state = State::Leading;
         self.link = Link::Leading(session);
         self.schedule = Schedule::new(self.periods, now);
-        self.looks = Looks::new(self.periods, now);
+        self.looks.plan(now);
     }
 
     fn stand_by(&mut self, now: Instant) {
@@ -113,11 +103,12 @@ impl Routine {
         self.backoff.reset();
     }
 
-    fn look(&mut self, now: Instant) {
-        self.then = self.looks.due(now).map(|look| match look {
-            Look::Ahead => Doing::ForceAhead,
-            Look::LongTransactions => Doing::LongTransactions,
-        });
+    fn listed(&mut self, queues: Vec<String>, now: Instant) {
+        self.works();
+        let remain: Vec<_> = queues.iter().map(|queue| label(&Doing::TickQueue(queue.clone()))).collect();
+        self.stats.forget(is_tick, |job| job == TICK || remain.iter().any(|remains| remains == job));
+        self.queues = queues.into();
+        self.look(now);
     }
 
     fn moved(&mut self, doing: &Doing, events: u64, now: Instant) {

@@ -91,6 +91,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.stats.publish(Stats { state: State::Stopped, ..self.routine.stats().clone() });
+        let (state, long_transactions) = (State::Stopped, Vec::new());
+        self.stats.publish(Stats { state, long_transactions, ..self.routine.stats().clone() });
     }
 }
