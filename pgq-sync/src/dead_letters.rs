@@ -83,6 +83,8 @@ impl DeadLetters {
 
     /// Has the events of these letters delivered again to the consumers that gave them up, to nobody else, and removes the letters. Tells
     /// how many they were. Goes by the ids alone, of whichever queue they are. One round trip; see [`dead_letter::replay_to_consumer`].
+    ///
+    /// They come when the ticker takes the retry queue up, every 30 seconds unless it is told otherwise, and their attempts begin anew.
     pub fn replay(&self, client: &mut impl GenericClient, letters: &[LetterId]) -> Result<u64> {
         client.call(dead_letter::replay_to_consumer(letters))
     }

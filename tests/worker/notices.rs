@@ -143,12 +143,16 @@ fn of_a_consumer_that_was_moved(mut bed: Bed) -> crate::Result {
     until_finished(&worker, 2);
     let moved = |notice: &Notice| matches!(notice, Notice::Moved { to: TickId(1), .. });
     // PgQ's own engine goes on from the old place when it was just opening a batch: then it is moved once more.
-    while bed.notices.count(moved) == 0 {
+    for _ in 0..20 {
+        if bed.notices.count(moved) > 0 {
+            break;
+        }
         let before = worker.stats().batches;
         Consumer::new("q", "c").register_at(&mut bed.db, TickId(1))?;
         bed.numbers([3]);
         until("it goes on", || bed.notices.count(moved) > 0 || worker.stats().batches > before);
     }
+    assert!(bed.notices.count(moved) > 0);
     worker.stop_now().ok();
     Ok(())
 }

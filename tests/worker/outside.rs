@@ -13,6 +13,7 @@ cases!(
     as_many_at_once_as_may_be,
     one_after_the_other_unless_told,
     keys_keep_their_order,
+    keys_that_panic,
     keys_do_not_wait_for_each_other,
     tries_in_place_end_in_a_dead_letter,
     one_that_takes_too_long,
@@ -104,6 +105,23 @@ fn one_after_the_other_unless_told(mut bed: Bed) -> crate::Result {
     until_finished(&worker, 1);
     assert!(handled.lock().unwrap().iter().copied().eq(0..30));
     assert_eq!(worker.stop()?.events.done, 30);
+    Ok(())
+}
+
+fn keys_that_panic(mut bed: Bed) -> crate::Result {
+    let worker = bed
+        .job()
+        .options(options().retries(retries(1)))
+        .outside()
+        .concurrency(2)
+        .key(|event| if number(event) == 3 { panic!("no key") } else { number(event) % 2 })
+        .otherwise(|_: Event| async { Ok(Outcome::Done) }.boxed())
+        .start();
+    bed.numbers(0..6);
+    until_finished(&worker, 1);
+    let events = worker.stop()?.events;
+    assert_eq!((events.done, events.dead), (5, 1));
+    assert_eq!(bed.letters().len(), 1);
     Ok(())
 }
 

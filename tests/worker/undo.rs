@@ -135,6 +135,8 @@ fn a_handler_that_ends_the_transaction(mut bed: Bed) -> crate::Result {
         (Undo::Event, "ROLLBACK; BEGIN", true),
         (Undo::Batch, "COMMIT", false),
         (Undo::Batch, "ROLLBACK", false),
+        (Undo::Batch, "COMMIT; BEGIN", false),
+        (Undo::Batch, "ROLLBACK AND CHAIN", false),
     ] {
         let worker = bed
             .job()
@@ -156,27 +158,35 @@ fn a_handler_that_ends_the_transaction(mut bed: Bed) -> crate::Result {
         assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
     }
     let stopped = |notice: &Notice| matches!(notice, Notice::Stopped { error: Some(error) } if error.contains("ended the transaction"));
-    assert_eq!(bed.notices.count(stopped), 6);
+    assert_eq!(bed.notices.count(stopped), 8);
     Ok(())
 }
 
+/// At the end of its reading, or in the middle of it, where the cursor is gone then.
 fn a_handler_of_batches_that_ends_the_transaction(mut bed: Bed) -> crate::Result {
-    bed.numbers(1..=3);
-    let worker = bed
-        .job()
-        .on_batch(|batch| {
-            async move {
-                while batch.next_event().await?.is_some() {}
-                batch.run("COMMIT").await?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .start();
-    until("it ends", || worker.stats().state == WorkerState::Stopped);
-    let error = worker.wait().unwrap_err();
-    assert!(matches!(&error, Error::TransactionEnded { event: None, .. }), "{error:?}");
-    assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
+    bed.numbers(1..=9);
+    for (sql, at) in [("COMMIT", 9), ("ROLLBACK; BEGIN", 9), ("COMMIT", 3), ("COMMIT; BEGIN", 3)] {
+        let worker = bed
+            .job()
+            .on_batch(move |batch| {
+                async move {
+                    for number in 1..=9 {
+                        batch.next_event().await?;
+                        if number == at {
+                            batch.run(sql).await?;
+                        }
+                    }
+                    Ok(())
+                }
+                .boxed()
+            })
+            .start();
+        until("it ends", || worker.stats().state == WorkerState::Stopped);
+        let error = worker.wait().unwrap_err();
+        assert!(matches!(&error, Error::TransactionEnded { event: None, .. }), "{sql} at {at}: {error:?}");
+        assert!(bed.value::<bool>("SELECT sub_batch IS NOT NULL FROM pgq.subscription"));
+    }
+    assert!(bed.letters().is_empty());
     Ok(())
 }
 

@@ -117,9 +117,8 @@ impl<M> WorkerBuilder<M> {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn spawn(self) -> Result<Worker> {
-        self.check()?;
         let (stopper, grace) = (self.stopper.clone(), self.options.grace);
-        let runner = self.runner();
+        let runner = self.runner()?;
         let journal = runner.desk.journal.clone();
         Ok(Worker { stopper, journal, grace, task: tokio::spawn(runner.run()) })
     }
@@ -136,28 +135,24 @@ impl<M> WorkerBuilder<M> {
     /// # Panics
     /// Outside of a tokio runtime with time and I/O.
     pub async fn run(self) -> Result<WorkerStats> {
-        self.check()?;
-        let runner = self.runner();
+        let runner = self.runner()?;
         let journal = runner.desk.journal.clone();
         runner.run().await?;
         Ok(journal.stats())
     }
 
-    fn check(&self) -> Result<()> {
-        self.work.check(&self.options, &self.reader)
-    }
-
-    fn runner(self) -> Runner {
+    fn runner(self) -> Result<Runner> {
+        let handling = self.work.check(&self.options, &self.reader)?;
         let Self { dial, mut reader, options, on_notice, link_span, stopping, work, .. } = self;
         // The routine is to see each tick.
         reader.reading.empty_batches = EmptyBatches::HandOver;
         let mut random = fastrand::Rng::new();
         let journal = Journal::new(reader.queue(), reader.name(), on_notice);
         let judge = Judge::new(&options, random.fork());
-        let routine = Routine::new(options.clone(), &reader, journal.clone(), random, now());
+        let routine = Routine::new(options.clone(), handling, &reader, journal.clone(), random, now());
         let ended = Ended { journal: journal.clone(), error: None };
         let desk = Desk { reader, options, journal, dial, link_span };
-        Runner { routine, desk, judge, work, link: None, stopping, ended }
+        Ok(Runner { routine, desk, judge, work, link: None, stopping, ended })
     }
 }
 

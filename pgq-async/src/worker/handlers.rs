@@ -25,7 +25,7 @@ pub(super) type OutsideHandler = Box<dyn Fn(Event, u32) -> BoxFuture<'static, Ha
 pub(super) type WindowHandler =
     Box<dyn Fn(Vec<Event>) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
-pub(super) fn event_in_transaction<T, R, F>(mut handler: F) -> EventHandler
+pub(super) fn by_event<T, R, F>(mut handler: F) -> EventHandler
 where
     T: FromEvent,
     R: IntoOutcome + 'static,
@@ -37,7 +37,7 @@ where
     })
 }
 
-pub(super) fn batch_in_transaction<E, F>(mut handler: F) -> BatchHandler
+pub(super) fn by_batch<E, F>(mut handler: F) -> BatchHandler
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     F: for<'b, 'c> FnMut(&'b mut Batch<'c>) -> BoxFuture<'b, Result<(), E>> + Send + 'static,
@@ -45,7 +45,7 @@ where
     Box::new(move |batch| handler(batch).map(|handled| handled.map_err(Failure::error)).boxed())
 }
 
-pub(super) fn event_outside<T, R, F, Fut>(handler: F) -> OutsideHandler
+pub(super) fn by_event_outside<T, R, F, Fut>(handler: F) -> OutsideHandler
 where
     T: FromEvent,
     R: IntoOutcome + 'static,
@@ -58,7 +58,7 @@ where
     })
 }
 
-pub(super) fn window_outside<E, F, Fut>(handler: F) -> WindowHandler
+pub(super) fn by_window<E, F, Fut>(handler: F) -> WindowHandler
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     F: Fn(Vec<Event>) -> Fut + Send + Sync + 'static,

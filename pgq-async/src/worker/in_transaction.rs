@@ -75,21 +75,17 @@ impl Handlers {
         let id = batch.info().id;
         let mut hand = Hand { batch, ledger, slices, desk, judge };
         desk.beside_heartbeat(id, self.handle(&mut hand)).await?;
-        // Between events, the savepoints show whether a handler has ended the transaction.
-        let begun = match self.batch.is_none() && hand.judge.wants_savepoints() {
-            true => Ok(()),
-            false => hand.run(savepoint::SET).await,
-        };
         let Hand { mut batch, ledger, judge, .. } = hand;
         let events = batch.open().tally();
-        let finished = match begun {
-            Ok(()) => desk.long_answer(events, batch.finish()).await,
-            Err(error) => Err(error),
+        let close = judge.close(batch.open(), self.batch.as_ref());
+        let finish = async {
+            if let Some(close) = close {
+                desk.answer(batch.call(close)).await?;
+            }
+            desk.long_answer(events, batch.finish()).await
         };
-        finished.map_err(|error| match &self.batch {
-            Some(_) => judge.batch_left_behind(&desk.reader, id, error),
-            None => judge.left_behind(error),
-        })?;
+        let finished = finish.await;
+        finished.map_err(|error| judge.not_finished(&desk.reader, id, self.batch.as_ref(), error))?;
         ledger.finished(now(), Utc::now());
         Ok(())
     }
@@ -146,8 +142,8 @@ impl Hand<'_, '_> {
     async fn handled(&mut self, event: &Event, handled: Handled) -> Result<(), Unfinished> {
         let handled = self.settle(event, handled).await?;
         let verdict = self.judge.in_transaction(event, handled);
-        if verdict.undoes() {
-            self.undo(event).await?;
+        if let (true, Some(sql)) = (self.judge.wants_savepoints(), verdict.undo()) {
+            self.undo(event, sql).await?;
         }
         self.ledger.settle(self.batch.open(), event, 0, verdict)?;
         self.ledger.progress(now());
@@ -173,10 +169,7 @@ impl Hand<'_, '_> {
         }
     }
 
-    async fn undo(&mut self, event: &Event) -> Result<()> {
-        if !self.judge.wants_savepoints() {
-            return Ok(());
-        }
+    async fn undo(&mut self, event: &Event, sql: &str) -> Result<()> {
         let cancel = self.batch.transaction().cancel_token();
         let dial = self.desk.dial.clone();
         // A handler may have dropped the future of a statement that goes on.
@@ -185,7 +178,7 @@ impl Hand<'_, '_> {
             dial.cancel(cancel).await;
             pending::<Result<()>>().await
         };
-        let undone = select(pin!(self.run(savepoint::UNDO)), pin!(left_over)).await.factor_first().0;
+        let undone = select(pin!(self.run(sql)), pin!(left_over)).await.factor_first().0;
         let undone = match undone {
             // A cancel request that was meant for the statement before came late.
             Err(error) if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => {
@@ -238,7 +231,13 @@ impl Hand<'_, '_> {
                 self.ledger.counted(self.batch.open().tally());
                 Ok(())
             }
-            Err(failure) => Err(self.judge.batch(reader, id, failure)),
+            Err(failure) => {
+                let closed = match self.batch.open().close() {
+                    Some(close) => self.desk.answer(self.batch.call(close)).await,
+                    None => Ok(()),
+                };
+                Err(self.judge.batch_failed(reader, id, failure, closed))
+            }
         }
     }
 

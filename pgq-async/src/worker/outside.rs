@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use pgq_core::batch::OpenBatch;
 use pgq_core::fault_point::Point;
 use pgq_core::worker::{
-    Judge, Lanes, Ledger, Notice, Routes, Turn, Unfinished, Verdict, batch_span, window_is_full,
+    Failure, Judge, Lanes, Ledger, Notice, Routes, Turn, Unfinished, Verdict, batch_span, window_is_full,
 };
 use pgq_core::{Error, Event, NextBatch, Result};
 use tokio::time::{sleep, sleep_until};
@@ -99,7 +99,14 @@ impl Handlers {
     async fn each(&self, hand: &mut Hand<'_>, window: Vec<Event>) -> Result<(), Unfinished> {
         let mut lanes = Lanes::new(self.at_once.unwrap_or(1));
         for event in window {
-            lanes.push(self.key.as_ref().map(|key| key(&event)), event);
+            let key = match &self.key {
+                Some(key) => caught(async { Ok(Some(key(&event))) }).await,
+                None => Ok(None),
+            };
+            match key {
+                Ok(key) => lanes.push(key, event),
+                Err(failure) => hand.keyless(&event, failure)?,
+            }
         }
         let mut running = FuturesUnordered::new();
         while !lanes.is_empty() {
@@ -159,6 +166,12 @@ impl Hand<'_> {
         lanes.over(turn);
         ledger.progress(now());
         Ok(())
+    }
+
+    /// The key of the event could not be told: it comes again, or is given up, without an order.
+    fn keyless(&mut self, event: &Event, failure: Failure) -> Result<(), Unfinished> {
+        let Self { open, ledger: Some(ledger), judge, .. } = self else { return Ok(()) };
+        ledger.settle(open, event, 0, judge.outside(event, 0, Err(failure)))
     }
 
     /// Gives the window to the handler until it is done, or given up.

@@ -1,10 +1,13 @@
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::{Either, select};
 use pgq_core::fault_point::Point;
-use pgq_core::worker::{Action, Journal, Judge, Routine, Unfinished, Worked, listen, prepare, ticks};
+use pgq_core::worker::{
+    Action, Failure, Journal, Judge, Routine, Unfinished, Worked, listen, prepare, ticks,
+};
 use pgq_core::{Call, Error, NextBatch, Result, consumer};
 use tokio::time::{sleep, timeout};
 
@@ -35,27 +38,32 @@ pub(super) struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let panicked = || thread::panicking().then(|| "it panicked".to_owned());
-        self.journal.ended(self.error.take().or_else(panicked));
+        self.journal.ended(self.error.take());
     }
 }
 
 impl Runner {
     /// Runs until it is stopped, or something will not pass by itself.
     pub(super) async fn run(mut self) -> Result<()> {
-        let end = loop {
-            match self.routine.next(now()) {
-                Action::End(end) => break end,
-                Action::Ask => self.ask().await,
-                action => self.unless_stopped(action).await,
-            }
-            self.hear();
-        };
+        let ran = AssertUnwindSafe(self.work_off()).catch_unwind().await;
+        let end = ran
+            .unwrap_or_else(|payload| Err(Error::WorkerEnded { problem: Failure::panic(&*payload).text() }));
         if let Some(link) = self.link.take() {
             link.close().await;
         }
         self.ended.error = end.as_ref().err().map(|error| format!("{error:?}"));
         end
+    }
+
+    async fn work_off(&mut self) -> Result<()> {
+        loop {
+            match self.routine.next(now()) {
+                Action::End(end) => return end,
+                Action::Ask => self.ask().await,
+                action => self.unless_stopped(action).await,
+            }
+            self.hear();
+        }
     }
 
     async fn unless_stopped(&mut self, action: Action) {

@@ -15,8 +15,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Checks that there are handlers, and that the options befit them.
-    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<()> {
+    /// Checks that there are handlers, and that the options befit them. Tells what those are.
+    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<Handling> {
         let Self { in_transaction, outside } = self;
         let handling = match outside {
             Some(_) if !in_transaction.is_empty() => return Err(Handling::misplaced()),
@@ -25,7 +25,8 @@ impl Work {
             }
             None => Handling::in_transaction(&in_transaction.routes, in_transaction.batch.as_ref())?,
         };
-        handling.check(options, reader)
+        handling.check(options, reader)?;
+        Ok(handling)
     }
 
     /// Handles a batch and finishes it.

@@ -146,6 +146,12 @@ impl OpenBatch {
         (self.state, self.in_flight) = (State::Unopened, false);
     }
 
+    /// Closes the cursor, after which nothing more can be read. It is gone already where the transaction is not the one that it was opened
+    /// in. `None` where there is none.
+    pub fn close(&self) -> Option<Call<'static, ()>> {
+        (self.state != State::Unopened).then(|| batch::close(&self.cursor))
+    }
+
     /// Forgets the retries and dead letters that were noted: they are written and committed.
     pub fn flushed(&mut self) {
         self.retries.clear();

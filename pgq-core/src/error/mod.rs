@@ -262,8 +262,8 @@ pub enum Error {
 
     /// A worker could need dead letters, and there are none.
     #[error(
-        "events that fail for good become dead letters, but there is no schema `pgq_dead` that this user may add to: install it \
-         (`Installer::new().only(Schema::ALL)`), or choose other `RetryPolicy::exhausted`, `WorkerOptions::unknown` and \
+        "events that fail for good become dead letters, but this user cannot add to the schema `pgq_dead`: where it is missing, install it \
+         (`Installer::new().only(Schema::ALL)`); where it is not, grant this user the role `pgq_reader`; or choose other `RetryPolicy::exhausted`, `WorkerOptions::unknown` and \
          `WorkerOptions::undecodable`"
     )]
     NoDeadLetters,

@@ -95,6 +95,14 @@ impl Failure {
             && causes(&*self.error).any(|error| database(error, Transient::Connection))
     }
 
+    /// Whether the batch's cursor was gone when the handler went on reading.
+    pub(super) fn has_lost_cursor(&self) -> bool {
+        causes(&*self.error).filter_map(|error| error.downcast_ref::<Error>()).any(|error| {
+            let is_fetch = matches!(error, Error::Database { function: Some("FETCH"), .. });
+            is_fetch && error.sqlstate() == Some(&SqlState::INVALID_CURSOR_NAME)
+        })
+    }
+
     /// The error and its causes, in one line. Of one of the server's only the message and the SQLSTATE: its DETAIL quotes rows.
     pub fn text(&self) -> String {
         let texts: Vec<_> = causes(&*self.error).map(told).collect();
@@ -198,6 +206,15 @@ mod tests {
     #[test]
     fn the_reason_of_a_letter_tells_the_kind() {
         for kind in FailureKind::ALL {
+            // One more here is one more in `ALL`.
+            match kind {
+                FailureKind::Error
+                | FailureKind::Panic
+                | FailureKind::Timeout
+                | FailureKind::Decode
+                | FailureKind::UnknownType
+                | FailureKind::Asked => {}
+            }
             assert_eq!(FailureKind::of_reason(&kind.to_string()), Some(kind));
         }
         assert_eq!(FailureKind::of_reason("nobody wants it"), None);

@@ -45,6 +45,7 @@ pub struct Urlencoded<T>(pub T);
 
 /// An event together with what was made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivery<T> {
     /// The event.
     pub event: Event,

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use super::{Exhausted, Routes, WorkerOptions};
+use super::{Exhausted, Routes, Undecodable, UnknownType, WorkerOptions};
 use crate::batch::Reader;
 use crate::{Error, Result};
 
@@ -102,6 +102,14 @@ impl Handling {
             return Err(Error::InvalidValue { name, value: "zero".to_owned(), reason });
         }
         Ok(())
+    }
+
+    /// Whether an event can become a dead letter without its handler asking for it.
+    pub(super) fn needs_dead_letters(self, options: &WorkerOptions) -> bool {
+        let WorkerOptions { retries, unknown, undecodable, .. } = options;
+        let by_event = !matches!(self, Self::Batch | Self::Window);
+        retries.exhausted == Exhausted::DeadLetter
+            || (by_event && (*unknown == UnknownType::DeadLetter || *undecodable == Undecodable::DeadLetter))
     }
 
     fn check_slice(self, events: NonZeroU32, reader: &Reader) -> Result<()> {

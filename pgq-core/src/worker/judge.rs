@@ -5,8 +5,8 @@ use super::unhandled::Rules;
 use super::{
     Failure, FailureKind, Outcome, RetryPolicy, Undo, Unfinished, Verdict, WorkerOptions, savepoint,
 };
-use crate::batch::Reader;
-use crate::{BatchId, Error, Event, EventId};
+use crate::batch::{OpenBatch, Reader};
+use crate::{BatchId, Call, Error, Event, EventId, Result};
 
 /// Judges what became of the events of a batch, and remembers what must outlive a batch that was rolled back.
 #[derive(Debug)]
@@ -76,9 +76,27 @@ impl Judge {
         Unfinished::Redo
     }
 
-    /// Like [`left_behind`](Self::left_behind), after a handler for whole batches, whose failure it is then. So it is if events were left
-    /// unread.
-    pub fn batch_left_behind(&mut self, reader: &Reader, id: BatchId, error: Error) -> Unfinished {
+    /// What is to be done before the batch is finished, to find out whether a handler has ended its transaction. Between events, the savepoints
+    /// show that.
+    pub fn close<B>(&self, open: &OpenBatch, batch_handler: Option<&B>) -> Option<Call<'static, ()>> {
+        match batch_handler {
+            None if self.wants_savepoints() => None,
+            _ => open.close(),
+        }
+    }
+
+    /// What an error means that came when the batch was to be finished. After a handler for whole batches it is that one's failure,
+    /// also if events were left unread.
+    pub fn not_finished<B>(
+        &mut self,
+        reader: &Reader,
+        id: BatchId,
+        batch_handler: Option<&B>,
+        error: Error,
+    ) -> Unfinished {
+        if batch_handler.is_none() {
+            return self.left_behind(error);
+        }
         let state = error.sqlstate().map_or("", SqlState::code);
         let aborted = state == SqlState::IN_FAILED_SQL_TRANSACTION.code() || state.starts_with("23");
         if aborted || matches!(error, Error::BatchUnread { .. }) {
@@ -92,8 +110,27 @@ impl Judge {
         if self.checks { savepoint::NEXT_CHECKED } else { savepoint::NEXT }
     }
 
+    /// Judges a batch whose handler, one for whole batches, failed; `closed` tells what came of [`close`](Self::close). Whatever the failure says: it is
+    /// worse that the handler has ended the transaction.
+    pub fn batch_failed(
+        &mut self,
+        reader: &Reader,
+        id: BatchId,
+        failure: Failure,
+        closed: Result<()>,
+    ) -> Unfinished {
+        match closed.map_err(|error| savepoint::explain(None, error)) {
+            Err(ended @ Error::TransactionEnded { .. }) => ended.into(),
+            // It is another one that is aborted now.
+            Err(Error::Database { source, .. }) if failure.has_lost_cursor() => {
+                Error::TransactionEnded { event: None, source }.into()
+            }
+            _ => self.batch(reader, id, failure),
+        }
+    }
+
     /// Judges a batch whose handler, one for whole batches, failed. PgQ does not count how often that happens, so it is counted here.
-    pub fn batch(&mut self, reader: &Reader, id: BatchId, failure: Failure) -> Unfinished {
+    fn batch(&mut self, reader: &Reader, id: BatchId, failure: Failure) -> Unfinished {
         if failure.is_transient() {
             return Unfinished::Handler(failure);
         }

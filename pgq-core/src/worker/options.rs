@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Exhausted, RetryPolicy, Undecodable, UnknownType};
+use super::{RetryPolicy, Undecodable, UnknownType};
 use crate::{Error, Result};
 
 /// How a worker behaves. What it does with events is said to its builder.
@@ -39,6 +39,7 @@ pub struct WorkerOptions {
     /// Takes the schema `pgq_ext` in the same database, and the role `pgq_writer` besides `pgq_reader`. Not for subconsumers.
     pub slice: Option<NonZeroU32>,
     /// After what time with events and without a tick there is a [`Notice::NoTicks`](super::Notice::NoTicks): 30 seconds.
+    /// It is looked for as often as this says, and no sooner than twice the queue's `ticker_max_lag` without a tick.
     pub no_ticks_after: Duration,
     /// The field of events that carries a W3C `traceparent`; none unless set.
     pub trace_parent: Option<Extra>,
@@ -276,12 +277,5 @@ impl WorkerOptions {
             Some((name, _, reason)) => Err(Error::InvalidValue { name, value: "zero".to_owned(), reason }),
             None => self.retries.check(),
         }
-    }
-
-    /// Whether an event can become a dead letter without its handler asking for it.
-    pub(super) fn needs_dead_letters(&self) -> bool {
-        self.retries.exhausted == Exhausted::DeadLetter
-            || self.unknown == UnknownType::DeadLetter
-            || self.undecodable == Undecodable::DeadLetter
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Failure, Verdict};
+use super::{Failure, Verdict, savepoint};
 use crate::Event;
 
 /// Which handler takes which events.
@@ -72,8 +72,15 @@ impl<H> Routes<H> {
 }
 
 impl Verdict {
-    /// Whether what the event wrote is to be undone, while the batch goes on.
-    pub fn undoes(&self) -> bool {
-        matches!(self, Self::Retry(..) | Self::Dead(_))
+    /// The statement that undoes what the event wrote, where the batch goes on without it. One that was cancelled is to be sent again as
+    /// [`savepoint::UNDO`].
+    pub fn undo(&self) -> Option<&'static str> {
+        match self {
+            Self::Retry(_, Some(failure)) | Self::Dead(failure) if failure.is_timeout() => {
+                Some(savepoint::UNDO_LATE)
+            }
+            Self::Retry(..) | Self::Dead(_) => Some(savepoint::UNDO),
+            _ => None,
+        }
     }
 }

@@ -17,6 +17,10 @@ pub const NEXT_CHECKED: &str = "SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT
 /// Undoes what the last event wrote; it is set before the next one then.
 pub const UNDO: &str = "ROLLBACK TO SAVEPOINT pgq_event";
 
+/// Like [`UNDO`], after a handler whose statement was cancelled. Nobody tells when a cancel request has been carried out: one that is still on its way is to
+/// end this, and not what comes next.
+pub const UNDO_LATE: &str = "ROLLBACK TO SAVEPOINT pgq_event; SELECT pg_sleep(0.1)";
+
 /// What it means that what an event wrote could not be kept: that the event failed.
 ///
 /// # Errors

@@ -113,9 +113,8 @@ impl<M> WorkerBuilder<M> {
     /// [`Error::InvalidValue`] where options and handlers make no sense, alone or together: nothing is started then.
     /// [`Error::WorkerEnded`] where the system gives no thread.
     pub fn spawn(self) -> Result<Worker> {
-        self.check()?;
         let (stopper, grace) = (self.stopper(), self.options.grace);
-        let runner = self.runner();
+        let runner = self.runner()?;
         let journal = runner.journal();
         let (end, ended) = mpsc::channel();
         let watched = runner.watched().map_err(no_thread)?;
@@ -137,25 +136,22 @@ impl<M> WorkerBuilder<M> {
     /// # Panics
     /// In an async function, see [the crate](crate#inside-a-tokio-runtime).
     pub fn run(self) -> Result<WorkerStats> {
-        self.check()?;
-        let runner = self.runner();
+        let runner = self.runner()?;
         let watched = runner.watched().map_err(no_thread)?;
         watched.run(runner)
     }
 
-    fn check(&self) -> Result<()> {
-        self.work.check(&self.options, &self.reader)
-    }
-
-    fn runner(self) -> Runner {
+    fn runner(self) -> Result<Runner> {
+        let handling = self.work.check(&self.options, &self.reader)?;
         let Self { dial, mut reader, options, on_notice, link_span, watch, work, .. } = self;
         // The routine is to see each tick.
         reader.reading.empty_batches = EmptyBatches::HandOver;
         let mut random = fastrand::Rng::new();
         let journal = Journal::new(reader.queue(), reader.name(), on_notice);
         let judge = Judge::new(&options, random.fork());
-        let routine = Routine::new(options.clone(), &reader, journal.clone(), random, Instant::now());
-        Runner::new(Desk { reader, options, routine, judge, journal, watch, dial, link_span }, work)
+        let routine =
+            Routine::new(options.clone(), handling, &reader, journal.clone(), random, Instant::now());
+        Ok(Runner::new(Desk { reader, options, routine, judge, journal, watch, dial, link_span }, work))
     }
 }
 

@@ -46,22 +46,16 @@ impl Handlers {
             self.events(&mut batch, desk, ledger)?;
         }
         desk.watch.asking();
-        // Between events, the savepoints show whether a handler has ended the transaction.
-        let begun = match self.batch.is_none() && desk.judge.wants_savepoints() {
-            true => Ok(()),
-            false => execute(batch.transaction(), savepoint::SET),
-        };
-        begun.map_err(|error| self.left_behind(id, desk, error))?;
+        let close = desk.judge.close(batch.open(), self.batch.as_ref());
+        let closed = close.map_or(Ok(()), |close| batch.transaction().call(close));
+        closed.map_err(|error| self.not_finished(id, desk, error))?;
         heart.stop()?;
         desk.finishing(batch.open());
-        batch.finish().map_err(|error| self.left_behind(id, desk, error))
+        batch.finish().map_err(|error| self.not_finished(id, desk, error))
     }
 
-    fn left_behind(&self, id: BatchId, desk: &mut Desk, error: Error) -> Unfinished {
-        match &self.batch {
-            Some(_) => desk.judge.batch_left_behind(&desk.reader, id, error),
-            None => desk.judge.left_behind(error),
-        }
+    fn not_finished(&self, id: BatchId, desk: &mut Desk, error: Error) -> Unfinished {
+        desk.judge.not_finished(&desk.reader, id, self.batch.as_ref(), error)
     }
 
     fn events(
@@ -113,8 +107,8 @@ impl Handlers {
             handled => handled,
         };
         let verdict = desk.judge.in_transaction(event, handled);
-        if savepoints && verdict.undoes() {
-            undo(event, batch.transaction())?;
+        if let (true, Some(sql)) = (savepoints, verdict.undo()) {
+            undo(event, batch.transaction(), sql)?;
         }
         ledger.settle(batch.open(), event, 0, verdict)
     }
@@ -169,7 +163,10 @@ fn handle_batch(
     let handled = in_time(caught(|| handler(batch)), desk);
     desk.reach(Point::AfterHandler)?;
     desk.check(batch.info())?;
-    handled.map_err(|failure| desk.judge.batch(&desk.reader, batch.info().id, failure))
+    handled.map_err(|failure| {
+        let closed = batch.open().close().map_or(Ok(()), |close| batch.transaction().call(close));
+        desk.judge.batch_failed(&desk.reader, batch.info().id, failure, closed)
+    })
 }
 
 /// Makes dead letters of all events.
@@ -204,8 +201,8 @@ fn keep(event: &Event, transaction: &mut Transaction<'_>, sql: &str) -> Result<R
     }
 }
 
-fn undo(event: &Event, transaction: &mut Transaction<'_>) -> Result<()> {
-    let undone = match execute(transaction, savepoint::UNDO) {
+fn undo(event: &Event, transaction: &mut Transaction<'_>, sql: &str) -> Result<()> {
+    let undone = match execute(transaction, sql) {
         // A cancel request that was meant for the statement before came late.
         Err(error) if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => {
             execute(transaction, savepoint::UNDO)

@@ -95,7 +95,10 @@ impl Handlers {
     fn each(&mut self, hand: &mut Hand<'_>, window: Vec<Event>) -> Result<(), Unfinished> {
         let mut lanes = Lanes::new(self.at_once.unwrap_or(1));
         for event in window {
-            lanes.push(self.key.as_ref().map(|key| key(&event)), event);
+            match self.key.as_ref().map(|key| caught(|| Ok(key(&event)))).transpose() {
+                Ok(key) => lanes.push(key, event),
+                Err(failure) => hand.keyless(&event, failure)?,
+            }
         }
         let mut turns = HashMap::new();
         let mut going = Ok(());
@@ -226,6 +229,12 @@ impl Hand<'_> {
         lanes.over(turn);
         self.ledger.progress(Instant::now());
         Ok(())
+    }
+
+    /// The key of the event could not be told: it comes again, or is given up, without an order.
+    fn keyless(&mut self, event: &Event, failure: Failure) -> Result<(), Unfinished> {
+        let verdict = self.desk.judge.outside(event, 0, Err(failure));
+        self.ledger.settle(&mut self.open, event, 0, verdict)
     }
 
     fn give_up(&mut self, window: &[Event]) {

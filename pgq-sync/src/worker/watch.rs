@@ -20,6 +20,7 @@ struct Inside {
     stage: Stage,
     doing: Doing,
     cancel: Option<CancelToken>,
+    cancelling: bool,
     lost: bool,
     ended: bool,
     at_end: Vec<Box<dyn FnOnce() + Send>>,
@@ -121,7 +122,9 @@ impl Watch {
 
     /// The handler has returned; what comes is between the worker and the server.
     pub(crate) fn handled(&self, limit: Option<Duration>) -> Ended {
-        let mut inside = self.lock();
+        // What comes next is not to be hit by a cancel request that was meant for the handler.
+        let inside = self.changed.wait_while(self.lock(), |inside| inside.cancelling);
+        let mut inside = inside.unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let before = std::mem::replace(&mut inside.doing, Doing::Asking { since: now, times: 1 });
         match (before, limit) {
@@ -183,8 +186,11 @@ impl Watch {
             }
             match inside.due(Instant::now(), options) {
                 Due::Cancel(token) => {
+                    inside.cancelling = true;
                     drop(inside);
                     dial.cancel(&token);
+                    self.lock().cancelling = false;
+                    self.changed.notify_all();
                     self.wait_for_end(Self::CANCEL_PERIOD);
                 }
                 Due::Stuck { event, since } => {

@@ -15,8 +15,8 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Checks that there are handlers, and that the options befit them.
-    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<()> {
+    /// Checks that there are handlers, and that the options befit them. Tells what those are.
+    pub(super) fn check(&self, options: &WorkerOptions, reader: &Reader) -> Result<Handling> {
         let handling = match self {
             Self::InTransaction(handlers) => {
                 Handling::in_transaction(&handlers.routes, handlers.batch.as_ref())?
@@ -27,7 +27,8 @@ impl Work {
             }
             Self::Misplaced => return Err(Handling::misplaced()),
         };
-        handling.check(options, reader)
+        handling.check(options, reader)?;
+        Ok(handling)
     }
 
     /// Asks for a batch and handles it.

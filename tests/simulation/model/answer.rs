@@ -48,7 +48,7 @@ impl View<'_> {
             }
             Request::Fetch { name, limit } => self.fetch(name, *limit)?,
             Request::CloseCursor { name } => {
-                self.changes.cursors.remove(name);
+                self.close_cursor(name)?;
                 Vec::new()
             }
             Request::Finish { batch } => int4(self.finish(*batch)?),

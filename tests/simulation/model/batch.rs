@@ -100,6 +100,13 @@ impl View<'_> {
         self.fetch(name, limit)
     }
 
+    pub(super) fn close_cursor(&mut self, name: &str) -> Result<(), Refusal> {
+        match self.changes.cursors.remove(name) {
+            Some(_) => Ok(()),
+            None => Refusal::error("34000", format!("cursor \"{name}\" does not exist")),
+        }
+    }
+
     pub(super) fn fetch(&mut self, name: &str, limit: i32) -> Result<Vec<Row>, Refusal> {
         let Some(rest) = self.changes.cursors.get_mut(name) else {
             return Refusal::error("34000", format!("cursor \"{name}\" does not exist"));

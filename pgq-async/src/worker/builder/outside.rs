@@ -6,7 +6,7 @@ use pgq_core::worker::{FromEvent, IntoOutcome};
 use pgq_core::{Event, Result};
 
 use super::super::Outside;
-use super::super::handlers::{event_outside, window_outside};
+use super::super::handlers::{by_event_outside, by_window};
 use super::WorkerBuilder;
 
 impl WorkerBuilder<Outside> {
@@ -22,7 +22,7 @@ impl WorkerBuilder<Outside> {
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
-        self.work.outside.get_or_insert_default().routes.on(event_type, event_outside(handler));
+        self.work.outside.get_or_insert_default().routes.on(event_type, by_event_outside(handler));
         self
     }
 
@@ -34,7 +34,7 @@ impl WorkerBuilder<Outside> {
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
-        self.work.outside.get_or_insert_default().routes.otherwise(event_outside(handler));
+        self.work.outside.get_or_insert_default().routes.otherwise(by_event_outside(handler));
         self
     }
 
@@ -50,7 +50,7 @@ impl WorkerBuilder<Outside> {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
         let handlers = self.work.outside.get_or_insert_default();
-        if handlers.window.replace(window_outside(handler)).is_some() {
+        if handlers.window.replace(by_window(handler)).is_some() {
             handlers.routes.set_twice("batches");
         }
         self
@@ -69,7 +69,8 @@ impl WorkerBuilder<Outside> {
     ///
     /// Batches come one after the other, so the next one waits too. Tries in place are counted in memory, beside `ev_retry`, which does not
     /// change: a worker that is stopped meanwhile gives the batch back, and its events begin anew. Choose short pauses. Give the key as an
-    /// owned value or a hash. It takes [`concurrency`](Self::concurrency): `concurrency(1)` keeps the order of all events, in place.
+    /// owned value or a hash. An event for which `key` panics has failed, and is retried out of order. It takes
+    /// [`concurrency`](Self::concurrency): `concurrency(1)` keeps the order of all events, in place.
     ///
     /// ```no_run
     /// use pgq_async::pgq_core::{Error, Event};

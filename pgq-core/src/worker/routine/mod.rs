@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 
 use super::retry_policy::NEVER;
 use super::{
-    Claim, Journal, Notice, Permanent, Prepared, Registration, Ticks, Unfinished, Wakeup, Worked,
+    Claim, Handling, Journal, Notice, Permanent, Prepared, Registration, Ticks, Unfinished, Wakeup, Worked,
     WorkerOptions, WorkerState,
 };
 use crate::batch::Reader;
@@ -15,6 +15,7 @@ use crate::{Backoff, BatchId, Error, NextBatch, Result, TickId};
 #[derive(Debug)]
 pub struct Routine {
     options: WorkerOptions,
+    handling: Handling,
     journal: Journal,
     queue: String,
     is_member: bool,
@@ -96,6 +97,7 @@ impl Routine {
     /// The routine of a worker that starts `now`.
     pub fn new(
         mut options: WorkerOptions,
+        handling: Handling,
         reader: &Reader,
         journal: Journal,
         mut random: fastrand::Rng,
@@ -115,6 +117,7 @@ impl Routine {
             asks_at: now,
             looks_at: now + options.no_ticks_after,
             options,
+            handling,
             registered: false,
             ears: Ears::default(),
             stalled: false,
@@ -181,7 +184,7 @@ impl Routine {
             Ok(Prepared { writes: false, .. }) => self.lost(&Error::ReadOnly { source: None }, now),
             // Without PgQ there is worse to be told, by the first call of it.
             Ok(Prepared { installed: true, dead_letters: false, .. })
-                if self.options.needs_dead_letters() =>
+                if self.handling.needs_dead_letters(&self.options) =>
             {
                 self.failed(None, Error::NoDeadLetters, now);
             }
@@ -399,6 +402,7 @@ impl Routine {
 /// Whether the session is in a transaction that failed, as when a rollback was cancelled: it is of no use any more.
 fn is_aborted(error: &Error) -> bool {
     error.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+        && !matches!(error, Error::TransactionEnded { .. })
 }
 
 #[cfg(test)]

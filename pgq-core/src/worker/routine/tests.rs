@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::worker::NoTicks;
+use crate::worker::{Handling, NoTicks};
 
 struct Bench {
     routine: Routine,
@@ -21,7 +21,8 @@ impl Bench {
         let reader = Reader::consumer("orders", "mail");
         let journal = Journal::new("orders", "mail", Some(Arc::new(callback)));
         let now = Instant::now();
-        let routine = Routine::new(options, &reader, journal, fastrand::Rng::with_seed(3), now);
+        let routine =
+            Routine::new(options, Handling::Event, &reader, journal, fastrand::Rng::with_seed(3), now);
         Self { routine, notices, now }
     }
 

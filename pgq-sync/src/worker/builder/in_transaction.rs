@@ -14,7 +14,8 @@ use crate::Batch;
 impl WorkerBuilder<InTransaction> {
     /// Handles events of that type. One round trip each, for the savepoint, besides those of the handler.
     ///
-    /// `COMMIT` and `ROLLBACK` are the worker's business: a handler that ends the transaction ends the worker, with
+    /// `COMMIT` and `ROLLBACK` are the worker's business: a handler that ends the transaction ends the worker (or, as
+    /// [`Permanent::Wait`](pgq_core::worker::Permanent::Wait) says, has the batch come again), with
     /// [`Error::TransactionEnded`](pgq_core::Error::TransactionEnded). `transaction.transaction()` is a savepoint in it, for what is to be undone
     /// by itself. The handler takes one type: events that it cannot take follow
     /// [`WorkerOptions::undecodable`](field@pgq_core::worker::WorkerOptions::undecodable). A second handler for the type is refused.
@@ -73,6 +74,8 @@ impl WorkerBuilder<InTransaction> {
     ///
     /// When it fails, the batch is rolled back, and comes again after a pause that grows. PgQ does not count that, so the worker does, for
     /// as long as it lives: what fails for good are all events of the batch.
+    ///
+    /// The transaction is the worker's to end, as with [`on`](Self::on). That it was not ended costs a round trip for each batch to find out.
     ///
     /// ```no_run
     /// use pgq_sync::pgq_core::Error;

@@ -55,8 +55,8 @@ impl WorkerBuilder<Outside> {
         self
     }
 
-    /// Sets how many events are handled at once, each on a thread: 1 unless set, and then in their order. With more there is no order,
-    /// but for [`key`](Self::key). Not with [`on_batch`](Self::on_batch).
+    /// Sets how many events are handled at once, each on a thread of the system: 1 unless set, and then in their order. With more there is
+    /// no order, but for [`key`](Self::key). Not with [`on_batch`](Self::on_batch).
     pub fn concurrency(mut self, events: usize) -> Self {
         if let Work::Outside(handlers) = &mut self.work {
             handlers.at_once = Some(events);
@@ -71,7 +71,8 @@ impl WorkerBuilder<Outside> {
     ///
     /// Batches come one after the other, so the next one waits too. Tries in place are counted in memory, beside `ev_retry`, which does not
     /// change: a worker that is stopped meanwhile gives the batch back, and its events begin anew. Choose short pauses. Give the key as an
-    /// owned value or a hash. It takes [`concurrency`](Self::concurrency): `concurrency(1)` keeps the order of all events, in place.
+    /// owned value or a hash. An event for which `key` panics has failed, and is retried out of order. It takes
+    /// [`concurrency`](Self::concurrency): `concurrency(1)` keeps the order of all events, in place.
     ///
     /// ```no_run
     /// use pgq_sync::pgq_core::{Error, Event};
