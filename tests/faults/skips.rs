@@ -114,7 +114,7 @@ fn no_skip_goes_without_a_word(run: Run) -> crate::Result {
 impl Act {
     /// Does it again after a deadlock, which somebody has to lose.
     fn insist(self, db: &mut Client, worker: &Worker) -> crate::Result<bool> {
-        const TRIES: usize = 5;
+        const TRIES: usize = 30;
         let mut tries = 0;
         loop {
             tries += 1;
