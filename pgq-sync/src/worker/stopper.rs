@@ -32,7 +32,10 @@ impl Stopper {
     }
 
     /// Stops the worker when the process gets SIGTERM or SIGINT: the first one like [`stop`](Self::stop), the second one like
-    /// [`stop_now`](Self::stop_now). On a thread of its own, which ends with the worker; from then on the process ignores both.
+    /// [`stop_now`](Self::stop_now). On a thread of its own, which ends with the worker.
+    ///
+    /// Both signals do nothing else from this call on, in the whole process: also when the worker has ended, or was never started. Return from
+    /// `main` then. The exit code is yours: a worker that was stopped ends with `Ok`, also when it gave its batch back.
     ///
     /// ```no_run
     /// use pgq_sync::pgq_core::Event;
