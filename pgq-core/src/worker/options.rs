@@ -18,7 +18,7 @@ pub struct WorkerOptions {
     pub undo: Undo,
     /// How the worker learns of new batches.
     pub wakeup: Wakeup,
-    /// The time between two looks for a new batch, give or take a fifth: 1 second. Where notifications come, they only confirm.
+    /// The time between two looks for a new batch, or up to a quarter more: 1 second. Where notifications come, they only confirm.
     pub poll: Duration,
     /// Whether workers of one name stand by for each other.
     pub claim: Claim,

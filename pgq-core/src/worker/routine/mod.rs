@@ -247,7 +247,7 @@ impl Routine {
             Worked::Nothing => {
                 self.ears.pricked = true;
                 self.works();
-                self.asks_at = now + self.options.poll.mul_f64(0.8 + 0.4 * self.random.f64());
+                self.asks_at = now + self.options.poll.mul_f64(1.0 + self.random.f64() / 4.0);
             }
             Worked::Finished(batch) => self.finished(&batch, now),
             Worked::Not { batch, because } => self.unfinished(batch, because, now),
